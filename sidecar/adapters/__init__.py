@@ -1,0 +1,1 @@
+"""One module per outside thing; each hides one client library."""

@@ -1,0 +1,1 @@
+"""The model bundle: model, signature, thresholds and reference, versioned as one folder."""

@@ -1,0 +1,1 @@
+"""One file per command: arguments and exit codes, then a call."""

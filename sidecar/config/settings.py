@@ -1,0 +1,306 @@
+"""Every setting: its meaning, unit, off switch, and the reason for its default.
+
+`docs/configuration.md` and `schemas/config.json` are generated from these Structs.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from msgspec import UNSET, Meta, Struct, UnsetType, field
+
+from sidecar.config.values import Address, ByteSize, Duration, Secret
+
+Share = Annotated[float, Meta(ge=0, le=1)]
+Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+Scalar = str | int | float | bool
+
+
+class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of every section: frozen, and an unknown key is an error."""
+
+
+class SaslSettings(Settings):
+    """How the client proves who it is."""
+
+    mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"]
+    """SASL mechanism that the brokers offer."""
+    username: str = ""
+    """User of PLAIN and SCRAM."""
+    password: Secret | None = None
+    """Password of PLAIN and SCRAM, as `{file: PATH}` or `{env: NAME}`."""
+    token: Secret | None = None
+    """OAUTHBEARER: where the current token stands; read again for each connection."""
+    token_lifetime: Duration = Duration(3_600_000)
+    """OAUTHBEARER: how long a token is believed to be good."""
+
+
+class SecuritySettings(Settings):
+    """TLS and authentication towards the brokers."""
+
+    protocol: Literal["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"] = "plaintext"
+    """`sasl_plaintext` sends credentials in clear: only for tests."""
+    ca_file: Path | None = None
+    """PEM of the authority that signed the brokers' certificates; the system's own when absent."""
+    certificate_file: Path | None = None
+    """PEM of the client's certificate, for mutual TLS."""
+    key_file: Path | None = None
+    """PEM of the client's private key."""
+    check_hostname: bool = True
+    """Whether the broker's name must be in its certificate."""
+    sasl: SaslSettings | None = None
+    """Needed by the two `sasl_` protocols."""
+
+
+class KafkaSettings(Settings):
+    """Where the brokers are and how to get in."""
+
+    bootstrap_servers: Annotated[list[Annotated[str, Meta(pattern=r"^.+:\d{1,5}$")]], Meta(min_length=1)]
+    """`host:port` of a few brokers."""
+    group: str = ""
+    """Consumer group; `<name>-sidecar` when empty."""
+    security: SecuritySettings = SecuritySettings()
+    """TLS and authentication."""
+    session_timeout: Duration = Duration(45_000)
+    """Silence after which the group gives our partitions away. Heartbeats go every fifteenth of it."""
+    rebalance_timeout: Duration = Duration(60_000)
+    """How long the group waits for us to finish in-flight work when partitions move."""
+    request_timeout: Duration = Duration(30_000)
+    """Longest wait for one answer of a broker before the connection counts as broken."""
+    delivery_timeout: Duration = Duration(120_000)
+    """Longest wait for an acknowledgement; after it the producer is rebuilt and records go again."""
+    fetch_max_bytes: ByteSize = ByteSize(8 << 20)
+    """Most bytes of one fetch from one broker; bounds memory."""
+    compression: Literal["none", "snappy", "zstd"] = "none"
+    """Of what is written. lz4 and gzip are left out: this client writes them at a fixed, slow level."""
+
+
+class TopicSettings(Settings):
+    """Names of the topics; all but `events` default to `<name>.<key>`."""
+
+    events: str
+    """Read: PredictionEvents."""
+    decisions: str = ""
+    """Written: one Decision per event."""
+    dead_letters: str = ""
+    """Written: refused records, untouched, with provenance headers."""
+    signals: str = ""
+    """Written: drift began or ended, and the like."""
+    state: str = ""
+    """Written and read, compacted: window panes."""
+
+
+class DeliverySettings(Settings):
+    """What is promised about each record."""
+
+    mode: Literal["at_least_once"] = "at_least_once"
+    """An offset is committed only after the broker acknowledged what came of it."""
+    start: Literal["earliest", "latest"] = "earliest"
+    """Where a group without committed offsets begins."""
+    commit_interval: Duration = Duration(1_000)
+    """Offsets are committed this often, or after 5,000 records, when partitions leave, at the end."""
+
+
+class InputSettings(Settings):
+    """What events may look like."""
+
+    format: Literal["auto", "json", "msgpack", "cloudevents"] = "auto"
+    """`auto` goes by the record's headers, then by its first byte."""
+    on_missing: Literal["reject", "flag", "fallback"] = "reject"
+    """An event without a required feature becomes a dead letter, is scored and flagged, or goes
+    down the fallback chain."""
+    on_out_of_range: Literal["score", "fallback"] = "score"
+    """An event with a number beyond the range of the reference, or a category that it never had,
+    is scored all the same, or goes down the fallback chain as `out_of_distribution`."""
+
+
+class ModelSettings(Settings):
+    """The model and how it is run."""
+
+    bundle: Path
+    """Folder of the model bundle; relative to the config file."""
+    timeout: Duration = Duration(500)
+    """Longest run of one batch; after it the rows go down the fallback chain."""
+    threads: Literal["auto"] | Annotated[int, Meta(ge=1, le=256)] = "auto"
+    """Threads of one model run; `auto` is the CPU limit of the control group, rounded up."""
+    max_batch_records: Annotated[int, Meta(ge=1, le=65_536)] = 4_096
+    """Most records that are decoded, scored and sent together. A batch never waits to fill."""
+    linger: Duration = Duration(5)
+    """Longest wait for more records after a small batch; 0 turns it off. It trades latency at
+    low load for CPU: a round costs half a millisecond whatever its size."""
+    warm_up_runs: Annotated[int, Meta(ge=0, le=100)] = 3
+    """Runs on golden rows before the first event, so that the first batch is not the slow one."""
+    max_bytes: ByteSize = ByteSize(1 << 30)
+    """Largest model file that is loaded."""
+
+
+class TargetError(Settings):
+    """A threshold chosen by what it costs."""
+
+    target_error: Annotated[float, Meta(gt=0, lt=1)]
+    """Share of wrong answers that is accepted among those the model may give. The threshold is
+    looked up in the bundle's calibration."""
+
+
+class ConfidenceSettings(Settings):
+    """When the model may answer."""
+
+    measure: Literal["max_probability", "margin", "entropy"] = "max_probability"
+    """`max_probability`: of the chosen class; `margin`: distance to the second; `entropy`: one
+    minus the entropy of all classes over its maximum. All 0 to 1, more is surer."""
+    threshold: Share | TargetError = 0.0
+    """Below it the fallback chain answers; 0 lets the model answer always."""
+
+
+class OutcomeSettings(Settings):
+    """What a rule or the default answers: a label, a score, or both."""
+
+    label: str | None = None
+    """The label of the decision; it need not be one of the model's."""
+    score: float | None = None
+    """The score of the decision; a regression has nothing else."""
+
+
+class RuleSettings(OutcomeSettings):
+    """One fallback rule. The first whose condition holds gives the answer."""
+
+    name: Name
+    """Goes on the decision and into the metrics."""
+    when: dict[str, object] = {}
+    """Conditions by feature, all of which must hold: `{amount: {gt: 5000}, country: {not_in: [DE]}}`.
+    Operators: eq, ne, gt, ge, lt, le, in, not_in, missing. `any`, `all` and `not` nest. Empty
+    holds always."""
+
+
+class CacheSettings(Settings):
+    """The last confident decision per record key."""
+
+    max_age: Duration = Duration(600_000)
+    """Oldest decision that may stand in, by event time."""
+    max_entries: Annotated[int, Meta(ge=1, le=100_000_000)] = 100_000
+    """Most keys that are kept; the least recently decided go first."""
+
+
+class FallbackSettings(Settings):
+    """What answers when the model may not: rules in order, then the cache, then the default."""
+
+    rules: list[RuleSettings] = []
+    """Tried in order."""
+    cache: CacheSettings | None = None
+    """Tried after the rules; off when absent."""
+    default: OutcomeSettings = OutcomeSettings()
+    """Answers when nothing else did; without a label the decision says so with null."""
+
+
+class BreakerSettings(Settings):
+    """When the model is left alone."""
+
+    failures: Share = 0.5
+    """Share of failed model calls that opens the circuit; 1 needs every call to fail."""
+    window: Duration = Duration(30_000)
+    """Span over which the share is taken."""
+    min_calls: Annotated[int, Meta(ge=1)] = 5
+    """Calls that the window must hold before it may open."""
+    probe_every: Duration = Duration(5_000)
+    """With the circuit open, one batch is tried this often."""
+
+
+class DriftSettings(Settings):
+    """When a difference counts."""
+
+    delta: Annotated[float, Meta(gt=0)] = 0.1
+    """Population stability index that is tolerated; the customary 0.1 and 0.25 may stay."""
+    false_discovery_rate: Annotated[float, Meta(gt=0, lt=1)] = 0.01
+    """Chance that the critical value beside a score is passed with nothing drifting."""
+    hold: Duration = Duration(300_000)
+    """How long a difference must last before it counts."""
+
+
+class MonitorSettings(Settings):
+    """Rolling statistics over event time."""
+
+    pane: Duration = Duration(60_000)
+    """Slice of event time that is counted together; windows slide by it."""
+    windows: Annotated[list[Duration], Meta(min_length=1, max_length=8)] = field(
+        default_factory=lambda: [Duration(300_000), Duration(3_600_000), Duration(86_400_000)]
+    )
+    """Lengths of the rolling windows, each a multiple of `pane`."""
+    lateness: Duration = Duration(600_000)
+    """How far behind the newest event of its partition an event is still counted."""
+    min_records: Annotated[int, Meta(ge=1)] = 200
+    """Records that a window needs for a verdict."""
+    features: Literal["all"] | list[str] = "all"
+    """Features that are watched."""
+    drift: DriftSettings = DriftSettings()
+    """When a difference counts."""
+
+
+class LimitSettings(Settings):
+    """Bounds of what one process holds."""
+
+    max_record_bytes: ByteSize = ByteSize(1 << 20)
+    """Largest value of an event; a larger one is a dead letter."""
+    max_depth: Annotated[int, Meta(ge=2, le=500)] = 32
+    """Deepest nesting of an event."""
+    in_flight_records: Annotated[int, Meta(ge=1)] = 20_000
+    """Most records per partition that are read and not yet acknowledged; a full partition is
+    paused, the others go on."""
+    dead_letter_share: Annotated[float, Meta(gt=0, le=1)] = 0.5
+    """Share of refused records, over the last minute and at least 100 records, that pauses the
+    sidecar until somebody looks; 1 never pauses."""
+    dead_letter_pause: Duration = Duration(30_000)
+    """How long that pause lasts before the next records are tried."""
+    shutdown: Duration = Duration(25_000)
+    """Time from SIGTERM to the end, shared by all steps."""
+
+
+class HttpSettings(Settings):
+    """Two listeners: one for machines on the network, one for people on this host."""
+
+    metrics: Address = Address("0.0.0.0", 9464)  # noqa: S104
+    """`/metrics`, `/livez`, `/readyz`, `/startupz`."""
+    admin: Address = Address("127.0.0.1", 9465)
+    """Status page and API."""
+    ready_needs_kafka: bool = True
+    """Whether `/readyz` fails while Kafka is away. Switch it off beside a model service: a pod is
+    ready only when all its containers are, and Kafka's trouble must not take the service out."""
+
+
+class LogSettings(Settings):
+    """What is said while running."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """Least severe level that is written."""
+    format: Literal["auto", "json", "text"] = "auto"
+    """`auto` is text on a terminal and JSON elsewhere."""
+
+
+class SidecarSettings(Settings):
+    """The config file."""
+
+    kafka: KafkaSettings
+    """Where the brokers are and how to get in."""
+    topics: TopicSettings
+    """Names of the topics."""
+    model: ModelSettings
+    """The model and how it is run."""
+    name: Name | UnsetType = UNSET
+    """Name of this sidecar in metrics, logs and client ids, and the default prefix of group and
+    topics; the bundle's name when absent."""
+    delivery: DeliverySettings = DeliverySettings()
+    """What is promised about each record."""
+    input: InputSettings = InputSettings()
+    """What events may look like."""
+    confidence: ConfidenceSettings = ConfidenceSettings()
+    """When the model may answer."""
+    fallback: FallbackSettings = FallbackSettings()
+    """What answers when the model may not."""
+    breaker: BreakerSettings = BreakerSettings()
+    """When the model is left alone."""
+    monitors: MonitorSettings = MonitorSettings()
+    """Rolling statistics over event time."""
+    limits: LimitSettings = LimitSettings()
+    """Bounds of what one process holds."""
+    http: HttpSettings = HttpSettings()
+    """The two listeners."""
+    log: LogSettings = LogSettings()
+    """What is said while running."""

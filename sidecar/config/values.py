@@ -1,0 +1,207 @@
+"""Values that a config writes as people do: durations, sizes, secrets, addresses."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)")
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(B|KiB|MiB|GiB|kB|MB|GB)?")
+_BYTES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "kB": 10**3, "MB": 10**6, "GB": 10**9}
+
+
+class Duration:
+    """A span of time, written `250ms`, `5s`, `10m`, `24h` or `7d`; 0 may stand without a unit."""
+
+    __slots__ = ("ms",)
+
+    def __init__(self, ms: int) -> None:
+        """Keep whole milliseconds."""
+        self.ms = ms
+
+    @classmethod
+    def parse(cls, text: object) -> "Duration":
+        """Read a duration.
+
+        Raises:
+            ValueError: The text is none; the message shows how one is written.
+
+        Example:
+            >>> Duration.parse("1.5s").ms
+            1500
+        """
+        if text == 0 and not isinstance(text, bool):
+            return cls(0)
+        match = _DURATION.fullmatch(text.strip()) if isinstance(text, str) else None
+        if match is None:
+            raise ValueError(f"Expected a duration such as `250ms`, `5s`, `10m` or `24h`, got `{text}`")
+        return cls(round(float(match[1]) * _SECONDS[match[2]] * 1000))
+
+    @property
+    def seconds(self) -> float:
+        """The same span in seconds."""
+        return self.ms / 1000
+
+    def __str__(self) -> str:
+        """Write it as a config would, in the largest unit that is exact."""
+        for unit in ("d", "h", "m", "s"):
+            if self.ms and self.ms % round(_SECONDS[unit] * 1000) == 0:
+                return f"{self.ms // round(_SECONDS[unit] * 1000)}{unit}"
+        return f"{self.ms}ms" if self.ms else "0s"
+
+    def __repr__(self) -> str:
+        """Show the value as a config would write it."""
+        return f"Duration({str(self)!r})"
+
+    def __eq__(self, other: object) -> bool:
+        """Compare by length."""
+        return isinstance(other, Duration) and self.ms == other.ms
+
+    def __hash__(self) -> int:
+        """Hash by length."""
+        return hash(self.ms)
+
+
+class ByteSize:
+    """A number of bytes, written `512KiB`, `1MiB`, `10MB`, or as a plain number."""
+
+    __slots__ = ("bytes",)
+
+    def __init__(self, size_bytes: int) -> None:
+        """Keep whole bytes."""
+        self.bytes = size_bytes
+
+    @classmethod
+    def parse(cls, text: object) -> "ByteSize":
+        """Read a size.
+
+        Raises:
+            ValueError: The text is none; the message shows how one is written.
+
+        Example:
+            >>> ByteSize.parse("1MiB").bytes
+            1048576
+        """
+        if isinstance(text, int) and not isinstance(text, bool) and text >= 0:
+            return cls(text)
+        match = _SIZE.fullmatch(text.strip()) if isinstance(text, str) else None
+        if match is None:
+            raise ValueError(f"Expected a size such as `512KiB` or `1MiB`, got `{text}`")
+        return cls(round(float(match[1]) * _BYTES[match[2] or "B"]))
+
+    def __str__(self) -> str:
+        """Write it as a config would, in the largest unit that is exact."""
+        for unit in ("GiB", "MiB", "KiB"):
+            if self.bytes and self.bytes % _BYTES[unit] == 0:
+                return f"{self.bytes // _BYTES[unit]}{unit}"
+        return str(self.bytes)
+
+    def __repr__(self) -> str:
+        """Show the value as a config would write it."""
+        return f"ByteSize({str(self)!r})"
+
+    def __eq__(self, other: object) -> bool:
+        """Compare by size."""
+        return isinstance(other, ByteSize) and self.bytes == other.bytes
+
+    def __hash__(self) -> int:
+        """Hash by size."""
+        return hash(self.bytes)
+
+
+class Secret:
+    """A value that is never shown: it comes from a file or the environment, never from the config.
+
+    Written `{file: /run/secrets/kafka}` or `{env: KAFKA_PASSWORD}`. A file is read again at each
+    use, so that a rotated secret is picked up.
+    """
+
+    __slots__ = ("_env", "_file")
+
+    def __init__(self, *, file: Path | None = None, env: str | None = None) -> None:
+        """Say where the secret is; exactly one of the two."""
+        self._file = file
+        self._env = env
+
+    @classmethod
+    def parse(cls, raw: object) -> "Secret":
+        """Read the place of a secret.
+
+        Raises:
+            ValueError: It is not of the form; a literal is refused and not repeated.
+        """
+        match raw:
+            case {"file": str(path), **rest} if not rest:
+                return cls(file=Path(path))
+            case {"env": str(name), **rest} if not rest:
+                return cls(env=name)
+        raise ValueError("Expected `{file: PATH}` or `{env: NAME}`: a secret does not stand in the config")
+
+    def reveal(self, environ: Any) -> str:
+        """Give the secret itself.
+
+        Args:
+            environ: Where variables are looked up, normally `os.environ`.
+
+        Raises:
+            OSError: The file cannot be read.
+            KeyError: The variable is not set.
+        """
+        if self._file is not None:
+            return self._file.read_text(encoding="utf-8").strip()
+        return str(environ[self._env])
+
+    def __repr__(self) -> str:
+        """Show the place, never the value."""
+        return f"Secret(file={str(self._file)!r})" if self._file else f"Secret(env={self._env!r})"
+
+    def __eq__(self, other: object) -> bool:
+        """Compare the places."""
+        return isinstance(other, Secret) and repr(self) == repr(other)
+
+    def __hash__(self) -> int:
+        """Hash the place."""
+        return hash(repr(self))
+
+
+class Address:
+    """A host and port to listen on, written `127.0.0.1:9465`; port 0 takes a free one."""
+
+    __slots__ = ("host", "port")
+
+    def __init__(self, host: str, port: int) -> None:
+        """Keep both parts."""
+        self.host = host
+        self.port = port
+
+    @classmethod
+    def parse(cls, text: object) -> "Address":
+        """Read an address.
+
+        Raises:
+            ValueError: The text is none; the message shows how one is written.
+
+        Example:
+            >>> Address.parse("[::1]:9465").host
+            '::1'
+        """
+        host, colon, port = str(text).rpartition(":")
+        if not colon or not host or not port.isdigit() or int(port) > 65_535:
+            raise ValueError(f"Expected an address such as `127.0.0.1:9465`, got `{text}`")
+        return cls(host.removeprefix("[").removesuffix("]"), int(port))
+
+    def __str__(self) -> str:
+        """Write it as a config would."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    def __repr__(self) -> str:
+        """Show the value as a config would write it."""
+        return f"Address({str(self)!r})"
+
+    def __eq__(self, other: object) -> bool:
+        """Compare both parts."""
+        return isinstance(other, Address) and str(self) == str(other)
+
+    def __hash__(self) -> int:
+        """Hash both parts."""
+        return hash(str(self))

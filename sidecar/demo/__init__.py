@@ -1,0 +1,1 @@
+"""`sidecar demo`: the whole product on one machine, on an embedded broker and real data."""

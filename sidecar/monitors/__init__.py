@@ -1,0 +1,1 @@
+"""Observers of decided batches. They keep counts and can never slow or stop a decision."""

@@ -1,0 +1,1 @@
+"""Pure stages from batch to batch: no clock, no logging, no await."""

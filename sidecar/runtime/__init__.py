@@ -1,0 +1,1 @@
+"""Where asyncio lives: loops, queues, deadlines."""

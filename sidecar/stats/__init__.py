@@ -1,0 +1,1 @@
+"""Numeric kernels: numbers in, numbers out. No clock, no I/O, nothing but numpy."""
