@@ -40,7 +40,11 @@ class Finding(Struct, frozen=True):
 
     def __str__(self) -> str:
         """Give the finding as one line for a terminal."""
-        return f"{self.path}: {self.message} ({self.mend})" if self.mend else f"{self.path}: {self.message}"
+        return (
+            f"{self.path}: {self.message} ({self.mend})"
+            if self.mend
+            else f"{self.path}: {self.message}"
+        )
 
 
 class UserError(SidecarError):

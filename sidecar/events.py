@@ -187,6 +187,8 @@ class EventBatch:
     """None when no event of the batch brings a prediction."""
     missing: BoolColumn
     """A required feature has no value (only where `input.on_missing` lets such events pass)."""
+    out_of_range: BoolColumn
+    """A number lies beyond the range of the reference, or a category is one it never had."""
     future: BoolColumn
     """The event's `time` was ahead of its record by more than allowed, and was capped."""
 

@@ -46,7 +46,9 @@ class Activation(StrEnum):
     SOFTMAX = "softmax"
 
 
-class Feature(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+class Feature(
+    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+):
     """One input of the model, as events carry it."""
 
     name: str
@@ -73,7 +75,9 @@ class ModelInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """2 for [n, k], 1 for [n]."""
 
 
-class ModelSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+class ModelSpec(
+    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+):
     """How to call the model and how to read its answer."""
 
     task: Task
@@ -90,7 +94,9 @@ class ModelSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, o
     """The values that the graph itself uses for the classes, in the same order."""
 
 
-class Manifest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+class Manifest(
+    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+):
     """`manifest.toml`."""
 
     format: Annotated[int, Meta(ge=1, le=BUNDLE_FORMAT)]

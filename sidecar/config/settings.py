@@ -54,7 +54,9 @@ class SecuritySettings(Settings):
 class KafkaSettings(Settings):
     """Where the brokers are and how to get in."""
 
-    bootstrap_servers: Annotated[list[Annotated[str, Meta(pattern=r"^.+:\d{1,5}$")]], Meta(min_length=1)]
+    bootstrap_servers: Annotated[
+        list[Annotated[str, Meta(pattern=r"^.+:\d{1,5}$")]], Meta(min_length=1)
+    ]
     """`host:port` of a few brokers."""
     group: str = ""
     """Consumer group; `<name>-sidecar` when empty."""
@@ -160,7 +162,7 @@ class OutcomeSettings(Settings):
     """The score of the decision; a regression has nothing else."""
 
 
-class RuleSettings(OutcomeSettings):
+class RuleSettings(OutcomeSettings, kw_only=True):
     """One fallback rule. The first whose condition holds gives the answer."""
 
     name: Name

@@ -7,7 +7,15 @@ from typing import Any
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(B|KiB|MiB|GiB|kB|MB|GB)?")
-_BYTES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "kB": 10**3, "MB": 10**6, "GB": 10**9}
+_BYTES = {
+    "B": 1,
+    "KiB": 1 << 10,
+    "MiB": 1 << 20,
+    "GiB": 1 << 30,
+    "kB": 10**3,
+    "MB": 10**6,
+    "GB": 10**9,
+}
 
 
 class Duration:
@@ -34,7 +42,9 @@ class Duration:
             return cls(0)
         match = _DURATION.fullmatch(text.strip()) if isinstance(text, str) else None
         if match is None:
-            raise ValueError(f"Expected a duration such as `250ms`, `5s`, `10m` or `24h`, got `{text}`")
+            raise ValueError(
+                f"Expected a duration such as `250ms`, `5s`, `10m` or `24h`, got `{text}`"
+            )
         return cls(round(float(match[1]) * _SECONDS[match[2]] * 1000))
 
     @property
@@ -135,7 +145,9 @@ class Secret:
                 return cls(file=Path(path))
             case {"env": str(name), **rest} if not rest:
                 return cls(env=name)
-        raise ValueError("Expected `{file: PATH}` or `{env: NAME}`: a secret does not stand in the config")
+        raise ValueError(
+            "Expected `{file: PATH}` or `{env: NAME}`: a secret does not stand in the config"
+        )
 
     def reveal(self, environ: Any) -> str:
         """Give the secret itself.
@@ -153,7 +165,9 @@ class Secret:
 
     def __repr__(self) -> str:
         """Show the place, never the value."""
-        return f"Secret(file={str(self._file)!r})" if self._file else f"Secret(env={self._env!r})"
+        return (
+            f"Secret(file={str(self._file)!r})" if self._file else f"Secret(env={self._env!r})"
+        )
 
     def __eq__(self, other: object) -> bool:
         """Compare the places."""
