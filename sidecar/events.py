@@ -67,7 +67,7 @@ class Source(IntEnum):
 
 
 class Reason(IntEnum):
-    """Why that source gave it. The number is the code in a column, the name goes on the wire."""
+    """Why that source gave it: a code in a column, a name on the wire."""
 
     CONFIDENT = 0
     UPSTREAM = 1
@@ -163,7 +163,8 @@ class UpstreamPrediction(Struct, frozen=True, gc=False):
     label: str | None = None
     """The class it chose; none for a regression."""
     score: float | None = None
-    """Binary: probability of the model's last label. Multiclass: of the chosen label. Regression: the value."""
+    """Binary: probability of the model's last label. Multiclass: of the chosen label.
+    Regression: the value."""
     confidence: Annotated[float, Meta(ge=0, le=1)] | None = None
     """Probability that it gives to its answer, when it says so itself."""
     model: str | None = None

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from sidecar.events import (
     DecisionBatch,
     EventBatch,
-    Features,
     OutboundBatch,
     RecordBatch,
     Refusal,

@@ -31,7 +31,8 @@ class ScoreForm(StrEnum):
     """Shape in which the model gives its scores."""
 
     TENSOR = "tensor"
-    """One tensor [n, classes], or [n] or [n, 1] (binary: of the last label; regression: the value)."""
+    """One tensor [n, classes], or [n] or [n, 1] (binary: of the last label; regression: the
+    value)."""
     ZIPMAP = "zipmap"
     """A sequence of maps from label to probability (skl2onnx, onnxmltools by default)."""
     COLUMNS = "columns"
@@ -54,7 +55,8 @@ class Feature(
     name: str
     type: FeatureType
     required: bool = True
-    """False when the reference has rows without it: it may be missing and reaches the model as NaN."""
+    """False when the reference has rows without it: it may be missing and reaches the model as
+    NaN."""
     categories: tuple[str | int | bool, ...] | None = None
     """Values that the reference has, when it is counted by value and not by size."""
     limits: tuple[float, float] | None = None

@@ -19,7 +19,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Base of every section: frozen, and an unknown key is an error."""
 
 
-class SaslSettings(Settings):
+class SaslSettings(Settings, frozen=True):
     """How the client proves who it is."""
 
     mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"]
@@ -34,13 +34,14 @@ class SaslSettings(Settings):
     """OAUTHBEARER: how long a token is believed to be good."""
 
 
-class SecuritySettings(Settings):
+class SecuritySettings(Settings, frozen=True):
     """TLS and authentication towards the brokers."""
 
     protocol: Literal["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"] = "plaintext"
     """`sasl_plaintext` sends credentials in clear: only for tests."""
     ca_file: Path | None = None
-    """PEM of the authority that signed the brokers' certificates; the system's own when absent."""
+    """PEM of the authority that signed the brokers' certificates; the system's own when
+    absent."""
     certificate_file: Path | None = None
     """PEM of the client's certificate, for mutual TLS."""
     key_file: Path | None = None
@@ -51,7 +52,7 @@ class SecuritySettings(Settings):
     """Needed by the two `sasl_` protocols."""
 
 
-class KafkaSettings(Settings):
+class KafkaSettings(Settings, frozen=True):
     """Where the brokers are and how to get in."""
 
     bootstrap_servers: Annotated[
@@ -63,20 +64,23 @@ class KafkaSettings(Settings):
     security: SecuritySettings = SecuritySettings()
     """TLS and authentication."""
     session_timeout: Duration = Duration(45_000)
-    """Silence after which the group gives our partitions away. Heartbeats go every fifteenth of it."""
+    """Silence after which the group gives our partitions away. Heartbeats go every fifteenth of
+    it."""
     rebalance_timeout: Duration = Duration(60_000)
     """How long the group waits for us to finish in-flight work when partitions move."""
     request_timeout: Duration = Duration(30_000)
     """Longest wait for one answer of a broker before the connection counts as broken."""
     delivery_timeout: Duration = Duration(120_000)
-    """Longest wait for an acknowledgement; after it the producer is rebuilt and records go again."""
+    """Longest wait for an acknowledgement; after it the producer is rebuilt and records go
+    again."""
     fetch_max_bytes: ByteSize = ByteSize(8 << 20)
     """Most bytes of one fetch from one broker; bounds memory."""
     compression: Literal["none", "snappy", "zstd"] = "none"
-    """Of what is written. lz4 and gzip are left out: this client writes them at a fixed, slow level."""
+    """Of what is written. lz4 and gzip are left out: this client writes them at a fixed, slow
+    level."""
 
 
-class TopicSettings(Settings):
+class TopicSettings(Settings, frozen=True):
     """Names of the topics; all but `events` default to `<name>.<key>`."""
 
     events: str
@@ -91,7 +95,7 @@ class TopicSettings(Settings):
     """Written and read, compacted: window panes."""
 
 
-class DeliverySettings(Settings):
+class DeliverySettings(Settings, frozen=True):
     """What is promised about each record."""
 
     mode: Literal["at_least_once"] = "at_least_once"
@@ -99,10 +103,11 @@ class DeliverySettings(Settings):
     start: Literal["earliest", "latest"] = "earliest"
     """Where a group without committed offsets begins."""
     commit_interval: Duration = Duration(1_000)
-    """Offsets are committed this often, or after 5,000 records, when partitions leave, at the end."""
+    """Offsets are committed this often, or after 5,000 records, when partitions leave, at the
+    end."""
 
 
-class InputSettings(Settings):
+class InputSettings(Settings, frozen=True):
     """What events may look like."""
 
     format: Literal["auto", "json", "msgpack", "cloudevents"] = "auto"
@@ -111,11 +116,12 @@ class InputSettings(Settings):
     """An event without a required feature becomes a dead letter, is scored and flagged, or goes
     down the fallback chain."""
     on_out_of_range: Literal["score", "fallback"] = "score"
-    """An event with a number beyond the range of the reference, or a category that it never had,
+    """An event with a number beyond the range of the reference, or a category that it never
+    had,
     is scored all the same, or goes down the fallback chain as `out_of_distribution`."""
 
 
-class ModelSettings(Settings):
+class ModelSettings(Settings, frozen=True):
     """The model and how it is run."""
 
     bundle: Path
@@ -130,12 +136,13 @@ class ModelSettings(Settings):
     """Longest wait for more records after a small batch; 0 turns it off. It trades latency at
     low load for CPU: a round costs half a millisecond whatever its size."""
     warm_up_runs: Annotated[int, Meta(ge=0, le=100)] = 3
-    """Runs on golden rows before the first event, so that the first batch is not the slow one."""
+    """Runs on golden rows before the first event, so that the first batch is not the slow
+    one."""
     max_bytes: ByteSize = ByteSize(1 << 30)
     """Largest model file that is loaded."""
 
 
-class TargetError(Settings):
+class TargetError(Settings, frozen=True):
     """A threshold chosen by what it costs."""
 
     target_error: Annotated[float, Meta(gt=0, lt=1)]
@@ -143,7 +150,7 @@ class TargetError(Settings):
     looked up in the bundle's calibration."""
 
 
-class ConfidenceSettings(Settings):
+class ConfidenceSettings(Settings, frozen=True):
     """When the model may answer."""
 
     measure: Literal["max_probability", "margin", "entropy"] = "max_probability"
@@ -153,7 +160,7 @@ class ConfidenceSettings(Settings):
     """Below it the fallback chain answers; 0 lets the model answer always."""
 
 
-class OutcomeSettings(Settings):
+class OutcomeSettings(Settings, frozen=True):
     """What a rule or the default answers: a label, a score, or both."""
 
     label: str | None = None
@@ -162,18 +169,19 @@ class OutcomeSettings(Settings):
     """The score of the decision; a regression has nothing else."""
 
 
-class RuleSettings(OutcomeSettings, kw_only=True):
+class RuleSettings(OutcomeSettings, frozen=True, kw_only=True):
     """One fallback rule. The first whose condition holds gives the answer."""
 
     name: Name
     """Goes on the decision and into the metrics."""
     when: dict[str, object] = {}
-    """Conditions by feature, all of which must hold: `{amount: {gt: 5000}, country: {not_in: [DE]}}`.
-    Operators: eq, ne, gt, ge, lt, le, in, not_in, missing. `any`, `all` and `not` nest. Empty
+    """Conditions by feature, all of which must hold: `{amount: {gt: 5000}, country: {not_in:
+    [DE]}}`. Operators: eq, ne, gt, ge, lt, le, in, not_in, missing. `any`, `all` and `not`
+    nest. Empty
     holds always."""
 
 
-class CacheSettings(Settings):
+class CacheSettings(Settings, frozen=True):
     """The last confident decision per record key."""
 
     max_age: Duration = Duration(600_000)
@@ -182,7 +190,7 @@ class CacheSettings(Settings):
     """Most keys that are kept; the least recently decided go first."""
 
 
-class FallbackSettings(Settings):
+class FallbackSettings(Settings, frozen=True):
     """What answers when the model may not: rules in order, then the cache, then the default."""
 
     rules: list[RuleSettings] = []
@@ -193,7 +201,7 @@ class FallbackSettings(Settings):
     """Answers when nothing else did; without a label the decision says so with null."""
 
 
-class BreakerSettings(Settings):
+class BreakerSettings(Settings, frozen=True):
     """When the model is left alone."""
 
     failures: Share = 0.5
@@ -206,7 +214,7 @@ class BreakerSettings(Settings):
     """With the circuit open, one batch is tried this often."""
 
 
-class DriftSettings(Settings):
+class DriftSettings(Settings, frozen=True):
     """When a difference counts."""
 
     delta: Annotated[float, Meta(gt=0)] = 0.1
@@ -217,7 +225,7 @@ class DriftSettings(Settings):
     """How long a difference must last before it counts."""
 
 
-class MonitorSettings(Settings):
+class MonitorSettings(Settings, frozen=True):
     """Rolling statistics over event time."""
 
     pane: Duration = Duration(60_000)
@@ -236,7 +244,7 @@ class MonitorSettings(Settings):
     """When a difference counts."""
 
 
-class LimitSettings(Settings):
+class LimitSettings(Settings, frozen=True):
     """Bounds of what one process holds."""
 
     max_record_bytes: ByteSize = ByteSize(1 << 20)
@@ -255,7 +263,7 @@ class LimitSettings(Settings):
     """Time from SIGTERM to the end, shared by all steps."""
 
 
-class HttpSettings(Settings):
+class HttpSettings(Settings, frozen=True):
     """Two listeners: one for machines on the network, one for people on this host."""
 
     metrics: Address = Address("0.0.0.0", 9464)  # noqa: S104
@@ -263,11 +271,13 @@ class HttpSettings(Settings):
     admin: Address = Address("127.0.0.1", 9465)
     """Status page and API."""
     ready_needs_kafka: bool = True
-    """Whether `/readyz` fails while Kafka is away. Switch it off beside a model service: a pod is
-    ready only when all its containers are, and Kafka's trouble must not take the service out."""
+    """Whether `/readyz` fails while Kafka is away. Switch it off beside a model service: a pod
+    is
+    ready only when all its containers are, and Kafka's trouble must not take the service
+    out."""
 
 
-class LogSettings(Settings):
+class LogSettings(Settings, frozen=True):
     """What is said while running."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
@@ -276,7 +286,7 @@ class LogSettings(Settings):
     """`auto` is text on a terminal and JSON elsewhere."""
 
 
-class SidecarSettings(Settings):
+class SidecarSettings(Settings, frozen=True):
     """The config file."""
 
     kafka: KafkaSettings

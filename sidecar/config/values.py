@@ -19,7 +19,7 @@ _BYTES = {
 
 
 class Duration:
-    """A span of time, written `250ms`, `5s`, `10m`, `24h` or `7d`; 0 may stand without a unit."""
+    """A span of time, written `250ms`, `5s`, `10m`, `24h` or `7d`; 0 needs no unit."""
 
     __slots__ = ("ms",)
 
@@ -120,10 +120,10 @@ class ByteSize:
 
 
 class Secret:
-    """A value that is never shown: it comes from a file or the environment, never from the config.
+    """A value that is never shown: it comes from a file or the environment.
 
-    Written `{file: /run/secrets/kafka}` or `{env: KAFKA_PASSWORD}`. A file is read again at each
-    use, so that a rotated secret is picked up.
+    Written `{file: /run/secrets/kafka}` or `{env: KAFKA_PASSWORD}`, never as itself. A file is
+    read again at each use, so that a rotated secret is picked up.
     """
 
     __slots__ = ("_env", "_file")

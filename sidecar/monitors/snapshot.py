@@ -1,4 +1,4 @@
-"""What the monitors say at one moment; immutable, for `/metrics`, the status page and reports."""
+"""What the monitors say at one moment; immutable, for metrics, status page and reports."""
 
 from typing import Literal
 
@@ -16,7 +16,8 @@ class DriftScore(Struct, frozen=True):
     `ks`: Kolmogorov-Smirnov distance, ordered subjects only."""
     value: float
     critical: float
-    """What `value` passes by chance at the configured false discovery rate, for this many records."""
+    """What `value` passes by chance at the configured false discovery rate, for this many
+    records."""
 
     @property
     def exceeded(self) -> bool:
@@ -38,7 +39,8 @@ class SubjectDrift(Struct, frozen=True, kw_only=True):
     unseen_ratio: float
     """Share in a category that the reference never had; 0 for numbers."""
     out_of_range_ratio: float
-    """Share below the smallest or above the largest value of the reference; 0 for categories."""
+    """Share below the smallest or above the largest value of the reference; 0 for
+    categories."""
     reference_missing_ratio: float
     bins: tuple[str, ...]
     """Names of the bins that `reference` and `current` count, for pictures."""
@@ -49,7 +51,7 @@ class SubjectDrift(Struct, frozen=True, kw_only=True):
 
     @property
     def severity(self) -> float:
-        """The population stability index over its critical value; 0 while there is no verdict."""
+        """The population stability index over its critical value; 0 without a verdict."""
         return next((s.value / s.critical for s in self.scores if s.method == "psi"), 0.0)
 
     @property
