@@ -9,7 +9,7 @@ A column is a numpy array with one entry per row, or a list where numpy has no f
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum, StrEnum
 from typing import Annotated, NamedTuple
 
@@ -197,6 +197,21 @@ class EventBatch:
         """Count the events."""
         return len(self.ids)
 
+    def take(self, positions: Int64Column) -> "EventBatch":
+        """Give the events at some positions, in the order asked for."""
+        wanted = positions.tolist()
+        return EventBatch(
+            records=self.records,
+            rows=self.rows[positions],
+            ids=[self.ids[at] for at in wanted],
+            event_time_ms=self.event_time_ms[positions],
+            features=self.features.take(positions),
+            upstream=None if self.upstream is None else [self.upstream[at] for at in wanted],
+            missing=self.missing[positions],
+            out_of_range=self.out_of_range[positions],
+            future=self.future[positions],
+        )
+
     def spans(self) -> Iterator[Span]:
         """Give the rows of each partition, as positions in this batch's columns."""
         for span in self.records.spans:
@@ -249,6 +264,19 @@ class DecisionBatch:
     def __len__(self) -> int:
         """Count the decisions."""
         return len(self.events)
+
+    def take(self, positions: Int64Column) -> "DecisionBatch":
+        """Give the decisions at some positions, in the order asked for."""
+        return replace(
+            self,
+            events=self.events.take(positions),
+            label=self.label[positions],
+            score=self.score[positions],
+            confidence=self.confidence[positions],
+            source=self.source[positions],
+            reason=self.reason[positions],
+            rule=self.rule[positions],
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,219 @@
+"""Which offsets may be committed: bookkeeping per partition, no I/O, no clock.
+
+A record is *in flight* from `begin` to `finish`. What may be committed is the offset below
+which all is finished, however the batches end. Each assignment of a partition, and each rewind
+of it, is an *epoch*; tickets of an older epoch are stale and finish nothing.
+"""
+
+from collections import deque
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from sidecar.errors import OffsetOrderError
+from sidecar.events import Int64Column, RecordBatch
+
+
+class Commit(NamedTuple):
+    """What may be committed of one partition: the next offset to read."""
+
+    partition: int
+    offset: int
+    assignment: int
+    """A later assignment of the same partition must not take it for its own."""
+
+
+class Ticket(NamedTuple):
+    """One span of records on its way through the pipeline."""
+
+    partition: int
+    epoch: int
+    sequence: int
+    """Counts the tickets of an epoch."""
+    records: int
+    fresh: int
+    """Records that this assignment had not seen before; the others are read again."""
+
+
+@dataclass(slots=True)
+class _Part:
+    """The state of one assigned partition."""
+
+    assignment: int
+    epoch: int
+    position: int | None = None
+    """Offset below which all is finished; None before the first record."""
+    last: int = -1
+    """Highest offset begun in this epoch."""
+    seen: int = -1
+    """Highest offset begun in this assignment."""
+    first_sequence: int = 0
+    pending: deque[tuple[int, int, bool]] = field(default_factory=deque)
+    """(next offset, records, finished) of each ticket of this epoch that is not settled."""
+    in_flight: int = 0
+    unsettled: int = 0
+    """Records read for the first time in this assignment and not finished."""
+    committed: int | None = None
+    moved: bool = False
+    """Whether anything is finished; before that the position is only where we began."""
+
+
+class OffsetTracker:
+    """In-flight records and committable offsets of the assigned partitions."""
+
+    def __init__(self) -> None:
+        """Start without partitions."""
+        self._parts: dict[int, _Part] = {}
+        self._epochs = 0
+
+    @property
+    def partitions(self) -> frozenset[int]:
+        """The assigned partitions."""
+        return frozenset(self._parts)
+
+    def assign(self, partitions: Iterable[int]) -> None:
+        """Take over partitions; what was known of them is forgotten."""
+        for partition in partitions:
+            self._epochs += 1
+            self._parts[partition] = _Part(self._epochs, self._epochs)
+
+    def revoke(self, partitions: Iterable[int]) -> int:
+        """Give partitions up.
+
+        Returns:
+            Records that were read for the first time and are not finished: another member
+            reads them again.
+        """
+        return sum(
+            part.unsettled
+            for partition in partitions
+            if (part := self._parts.pop(partition, None)) is not None
+        )
+
+    def restart(self, partitions: Iterable[int]) -> dict[int, int]:
+        """Begin a new epoch after which everything unfinished is read again.
+
+        Returns:
+            Where to read from, for the partitions of which that is known.
+        """
+        positions = {}
+        for partition in partitions:
+            part = self._parts.get(partition)
+            if part is None:
+                continue
+            self._epochs += 1
+            part.epoch = self._epochs
+            part.pending.clear()
+            part.first_sequence = 0
+            part.in_flight = 0
+            part.last = -1 if part.position is None else part.position - 1
+            if part.position is not None:
+                positions[partition] = part.position
+        return positions
+
+    def begin(self, records: RecordBatch) -> list[Ticket]:
+        """Note that a batch is on its way; partitions that are not ours get no ticket.
+
+        Raises:
+            OffsetOrderError: The records do not rise within their partition.
+        """
+        return [
+            self._begin(part, span.partition, records.offsets[span.start : span.stop])
+            for span in records.spans
+            if (part := self._parts.get(span.partition)) is not None
+        ]
+
+    def _begin(self, part: _Part, partition: int, offsets: Int64Column) -> Ticket:
+        first, last, count = int(offsets[0]), int(offsets[-1]), len(offsets)
+        if first <= part.last:
+            raise OffsetOrderError(
+                f"partition {partition} gave offset {first} after {part.last}; "
+                "the process ends and begins again at the committed offset"
+            )
+        if part.position is None:
+            part.position = first
+        fresh = count - int(np.searchsorted(offsets, part.seen, side="right"))
+        sequence = part.first_sequence + len(part.pending)
+        part.pending.append((last + 1, count, False))
+        part.in_flight += count
+        part.unsettled += fresh
+        part.last = last
+        part.seen = max(part.seen, last)
+        return Ticket(partition, part.epoch, sequence, count, fresh)
+
+    def alive(self, tickets: Iterable[Ticket]) -> bool:
+        """Tell whether any of the tickets still counts."""
+        return any(self._current(ticket) is not None for ticket in tickets)
+
+    def finish(self, ticket: Ticket) -> bool:
+        """Note that every record of a ticket is acknowledged.
+
+        Returns:
+            False when the ticket is stale; then nothing changed.
+        """
+        part = self._current(ticket)
+        if part is None:
+            return False
+        at = ticket.sequence - part.first_sequence
+        next_offset, records, _ = part.pending[at]
+        part.pending[at] = (next_offset, records, True)
+        part.in_flight -= records
+        part.unsettled -= records
+        while part.pending and part.pending[0][2]:
+            part.position = part.pending.popleft()[0]
+            part.first_sequence += 1
+            part.moved = True
+        return True
+
+    def _current(self, ticket: Ticket) -> _Part | None:
+        part = self._parts.get(ticket.partition)
+        return part if part is not None and part.epoch == ticket.epoch else None
+
+    def in_flight(self, partitions: Collection[int] | None = None) -> int:
+        """Count the unfinished records, of all partitions or of the named ones."""
+        wanted = self._parts if partitions is None else partitions
+        return sum(self._parts[p].in_flight for p in wanted if p in self._parts)
+
+    def unsettled(self) -> int:
+        """Count the records that were read and have no outcome yet, rewound ones included."""
+        return sum(part.unsettled for part in self._parts.values())
+
+    def committable(self, partitions: Collection[int] | None = None) -> list[Commit]:
+        """Give what may be committed and is not yet."""
+        return [
+            Commit(partition, part.position, part.assignment)
+            for partition, part in self._parts.items()
+            if (partitions is None or partition in partitions)
+            and part.position is not None
+            and part.position != part.committed
+            and part.moved
+        ]
+
+    def committed(self, commits: Iterable[Commit]) -> None:
+        """Note what was committed; what an older assignment committed is passed over.
+
+        Raises:
+            OffsetOrderError: An offset is below an earlier one or past what is finished.
+        """
+        for partition, offset, assignment in commits:
+            part = self._parts.get(partition)
+            if part is None or part.assignment != assignment:
+                continue
+            if (
+                part.position is None
+                or offset > part.position
+                or offset < (part.committed or 0)
+            ):
+                raise OffsetOrderError(
+                    f"partition {partition}: committed {offset} after {part.committed}, "
+                    f"finished below {part.position}"
+                )
+            part.committed = offset
+
+    def positions(self) -> dict[int, int]:
+        """Give the offset below which all is finished, by partition, where it is known."""
+        return {
+            p: part.position for p, part in self._parts.items() if part.position is not None
+        }

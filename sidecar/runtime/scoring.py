@@ -1,0 +1,107 @@
+"""Asks the model about the rows that it may answer, and says why for the others."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sidecar.clock import Clock
+from sidecar.errors import ModelContractError, ScorerTimeoutError, ScorerUnavailableError
+from sidecar.events import EventBatch, Features, Int64Column, Reason, ScoreBatch
+from sidecar.pipeline.breaker import CircuitBreaker
+from sidecar.pipeline.check import Checker
+from sidecar.pipeline.features import Vectoriser
+from sidecar.pipeline.interpret import Interpreter
+from sidecar.ports import Scorer
+from sidecar.telemetry.metrics import Metrics
+
+
+class Scoring:
+    """From events to scores. Never raises for what the model does: the rows say why instead."""
+
+    def __init__(
+        self,
+        *,
+        checker: Checker,
+        vectoriser: Vectoriser,
+        scorer: Scorer,
+        interpreter: Interpreter,
+        breaker: CircuitBreaker,
+        clock: Clock,
+        metrics: Metrics,
+    ) -> None:
+        """Join the parts that scoring needs."""
+        self._checker = checker
+        self._vectoriser = vectoriser
+        self._scorer = scorer
+        self._interpreter = interpreter
+        self.breaker = breaker
+        self._clock = clock
+        self._metrics = metrics
+
+    async def score(self, events: EventBatch) -> ScoreBatch:
+        """Give a score for each row, or the reason that there is none."""
+        result = _unscored(self._checker.gate(events))
+        rows = np.flatnonzero(result.reason == Reason.CONFIDENT)
+        if rows.size == 0:
+            return result
+        if not self.breaker.allow(self._clock.monotonic()):
+            result.reason[rows] = Reason.CIRCUIT_OPEN
+            return result
+        await self._ask(events.features, rows, result)
+        answered = bool(np.any(result.reason[rows] == Reason.CONFIDENT))
+        now = self._clock.monotonic()
+        if answered:
+            self.breaker.succeeded(now)
+        else:
+            self.breaker.failed(now)
+        self._metrics.circuit(is_open=self.breaker.is_open)
+        return result
+
+    async def _ask(self, features: Features, rows: Int64Column, result: ScoreBatch) -> None:
+        """Score the rows; when the model raises, each half of them once more.
+
+        One row that the model cannot bear must not take all its neighbours down the fallback
+        chain. A time-out is not tried again: it would hold the path up twice.
+        """
+        reason = await self._attempt(features, rows, result)
+        if reason is Reason.MODEL_ERROR and rows.size > 1:
+            for half in np.array_split(rows, 2):
+                await self._attempt(features, half, result)
+
+    async def _attempt(
+        self, features: Features, rows: Int64Column, result: ScoreBatch
+    ) -> Reason:
+        outcome = Reason.CONFIDENT
+        try:
+            scores = await self._run(features, rows)
+        except ScorerTimeoutError:
+            outcome = Reason.MODEL_TIMEOUT
+        except (ScorerUnavailableError, ModelContractError):
+            outcome = Reason.MODEL_ERROR
+        else:
+            result.label[rows] = scores.label
+            result.score[rows] = scores.score
+            result.confidence[rows] = scores.confidence
+            result.reason[rows] = scores.reason
+        if outcome is not Reason.CONFIDENT:
+            result.reason[rows] = outcome
+        self._metrics.model_call(outcome)
+        return outcome
+
+    async def _run(self, features: Features, rows: Int64Column) -> ScoreBatch:
+        part = features if rows.size == len(features) else features.take(rows)
+        with self._metrics.stage("vectorise"):
+            tensors = self._vectoriser.tensors(part)
+        with self._metrics.stage("score"):
+            outputs = await self._scorer.score(tensors)
+        with self._metrics.stage("interpret"):
+            return self._interpreter.interpret(outputs, int(rows.size))
+
+
+def _unscored(reason: NDArray[np.uint8]) -> ScoreBatch:
+    count = len(reason)
+    return ScoreBatch(
+        label=np.full(count, -1, np.int32),
+        score=np.full(count, np.nan),
+        confidence=np.full(count, np.nan),
+        reason=reason,
+    )

@@ -1,0 +1,75 @@
+"""The pure stages in their order. A live run and a replay go through the same two calls."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sidecar.events import (
+    DecisionBatch,
+    Decoded,
+    OutboundBatch,
+    RecordBatch,
+    Refusal,
+    RejectCode,
+    Rejection,
+    Stage,
+)
+from sidecar.pipeline.check import Checker
+from sidecar.pipeline.decide import Decider
+from sidecar.pipeline.decode import EventDecoder
+from sidecar.pipeline.encode import Encoder
+from sidecar.runtime.scoring import Scoring
+from sidecar.telemetry.metrics import Metrics
+
+
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """decode, check | score, decide, encode: the worker overlaps the two halves."""
+
+    decoder: EventDecoder
+    checker: Checker
+    scoring: Scoring
+    decider: Decider
+    encoder: Encoder
+    metrics: Metrics
+
+    def decode(self, records: RecordBatch) -> Decoded:
+        """Turn records into events and rejections."""
+        with self.metrics.stage("decode"):
+            decoded = self.decoder.decode(records)
+        with self.metrics.stage("check"):
+            return self.checker.check(decoded)
+
+    async def decide(self, decoded: Decoded) -> DecisionBatch:
+        """Answer every event."""
+        scores = await self.scoring.score(decoded.events)
+        with self.metrics.stage("decide"):
+            return self.decider.decide(decoded.events, scores)
+
+    def encode(
+        self, decisions: DecisionBatch, rejections: Sequence[Rejection]
+    ) -> OutboundBatch:
+        """Turn the outcome of a batch into records to send."""
+        with self.metrics.stage("encode"):
+            records = decisions.events.records
+            return OutboundBatch(
+                (
+                    *self.encoder.decisions(decisions),
+                    *self.encoder.dead_letters(records, rejections),
+                )
+            )
+
+    def refused(self, records: RecordBatch, refusals: Sequence[Refusal]) -> OutboundBatch:
+        """Turn decisions that the broker refused into dead letters of their events."""
+        return OutboundBatch(tuple(self.encoder.dead_letters(records, rejected(refusals))))
+
+    def stubs(self, records: RecordBatch, refusals: Sequence[Refusal]) -> OutboundBatch:
+        """Turn dead letters that were refused themselves into stubs without the payload."""
+        return OutboundBatch(tuple(self.encoder.stubs(records, rejected(refusals))))
+
+
+def rejected(refusals: Sequence[Refusal]) -> list[Rejection]:
+    """Say of each refused record why it becomes a dead letter."""
+    return [
+        Rejection(refusal.row, Stage.SEND, RejectCode.OUTPUT_REFUSED, refusal.message)
+        for refusal in sorted(refusals, key=lambda refusal: refusal.row)
+    ]
