@@ -10,8 +10,26 @@ from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from sidecar.config.values import Address, ByteSize, Duration, Secret
 
+# `title` says the pattern in words, for faults and the reference page. `positive` and `mend`
+# are for the loader: msgspec has no limits for types of ours, and no advice.
 Share = Annotated[float, Meta(ge=0, le=1)]
-Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+Name = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$",
+        title="a name of letters, digits, `.`, `_` and `-`, at most 100",
+    ),
+]
+Topic = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z0-9._-]{1,249}$",
+        title="a topic name of letters, digits, `.`, `_` and `-`",
+    ),
+]
+HostPort = Annotated[str, Meta(pattern=r"^[^\s,]+:\d{1,5}$", title="`host:port`")]
+Span = Annotated[Duration, Meta(extra={"positive": True})]
+Size = Annotated[ByteSize, Meta(extra={"positive": True})]
 Scalar = str | int | float | bool
 
 
@@ -30,7 +48,7 @@ class SaslSettings(Settings, frozen=True):
     """Password of PLAIN and SCRAM, as `{file: PATH}` or `{env: NAME}`."""
     token: Secret | None = None
     """OAUTHBEARER: where the current token stands; read again for each connection."""
-    token_lifetime: Duration = Duration(3_600_000)
+    token_lifetime: Span = Duration(3_600_000)
     """OAUTHBEARER: how long a token is believed to be good."""
 
 
@@ -40,8 +58,8 @@ class SecuritySettings(Settings, frozen=True):
     protocol: Literal["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"] = "plaintext"
     """`sasl_plaintext` sends credentials in clear: only for tests."""
     ca_file: Path | None = None
-    """PEM of the authority that signed the brokers' certificates; the system's own when
-    absent."""
+    """PEM of the authority that signed the brokers' certificates; the system's authorities
+    when absent."""
     certificate_file: Path | None = None
     """PEM of the client's certificate, for mutual TLS."""
     key_file: Path | None = None
@@ -55,56 +73,57 @@ class SecuritySettings(Settings, frozen=True):
 class KafkaSettings(Settings, frozen=True):
     """Where the brokers are and how to get in."""
 
-    bootstrap_servers: Annotated[
-        list[Annotated[str, Meta(pattern=r"^.+:\d{1,5}$")]], Meta(min_length=1)
-    ]
+    bootstrap_servers: Annotated[list[HostPort], Meta(min_length=1)]
     """`host:port` of a few brokers."""
     group: str = ""
     """Consumer group; `<name>-sidecar` when empty."""
     security: SecuritySettings = SecuritySettings()
     """TLS and authentication."""
-    session_timeout: Duration = Duration(45_000)
-    """Silence after which the group gives our partitions away. Heartbeats go every fifteenth of
-    it."""
-    rebalance_timeout: Duration = Duration(60_000)
+    session_timeout: Span = Duration(45_000)
+    """Silence after which the group gives our partitions away. A heartbeat goes out every
+    fifteenth of it."""
+    rebalance_timeout: Span = Duration(60_000)
     """How long the group waits for us to finish in-flight work when partitions move."""
-    request_timeout: Duration = Duration(30_000)
+    request_timeout: Span = Duration(30_000)
     """Longest wait for one answer of a broker before the connection counts as broken."""
-    delivery_timeout: Duration = Duration(120_000)
-    """Longest wait for an acknowledgement; after it the producer is rebuilt and records go
-    again."""
-    fetch_max_bytes: ByteSize = ByteSize(8 << 20)
+    delivery_timeout: Span = Duration(120_000)
+    """Longest wait for an acknowledgement; after it the producer is rebuilt and the records
+    are sent again."""
+    fetch_max_bytes: Size = ByteSize(8 << 20)
     """Most bytes of one fetch from one broker; bounds memory."""
     compression: Literal["none", "snappy", "zstd"] = "none"
-    """Of what is written. lz4 and gzip are left out: this client writes them at a fixed, slow
-    level."""
+    """Compression of what is written. lz4 and gzip are left out: this client writes them at a
+    fixed, slow level."""
 
 
 class TopicSettings(Settings, frozen=True):
     """Names of the topics; all but `events` default to `<name>.<key>`."""
 
-    events: str
+    events: Topic
     """Read: PredictionEvents."""
-    decisions: str = ""
+    decisions: Topic = ""
     """Written: one Decision per event."""
-    dead_letters: str = ""
+    dead_letters: Topic = ""
     """Written: refused records, untouched, with provenance headers."""
-    signals: str = ""
+    signals: Topic = ""
     """Written: drift began or ended, and the like."""
-    state: str = ""
+    state: Topic = ""
     """Written and read, compacted: window panes."""
 
 
 class DeliverySettings(Settings, frozen=True):
     """What is promised about each record."""
 
-    mode: Literal["at_least_once"] = "at_least_once"
+    mode: Annotated[
+        Literal["at_least_once"],
+        Meta(extra={"mend": "this version offers `at_least_once` only"}),
+    ] = "at_least_once"
     """An offset is committed only after the broker acknowledged what came of it."""
     start: Literal["earliest", "latest"] = "earliest"
     """Where a group without committed offsets begins."""
-    commit_interval: Duration = Duration(1_000)
-    """Offsets are committed this often, or after 5,000 records, when partitions leave, at the
-    end."""
+    commit_interval: Span = Duration(1_000)
+    """Offsets are committed this often, and besides after 5,000 records, when partitions are
+    revoked, and at the end."""
 
 
 class InputSettings(Settings, frozen=True):
@@ -113,12 +132,12 @@ class InputSettings(Settings, frozen=True):
     format: Literal["auto", "json", "msgpack", "cloudevents"] = "auto"
     """`auto` goes by the record's headers, then by its first byte."""
     on_missing: Literal["reject", "flag", "fallback"] = "reject"
-    """An event without a required feature becomes a dead letter, is scored and flagged, or goes
-    down the fallback chain."""
+    """What an event without a required feature gets: it becomes a dead letter, is scored and
+    flagged, or goes down the fallback chain."""
     on_out_of_range: Literal["score", "fallback"] = "score"
-    """An event with a number beyond the range of the reference, or a category that it never
-    had,
-    is scored all the same, or goes down the fallback chain as `out_of_distribution`."""
+    """What an event gets that has a number beyond the range of the reference, or a category
+    that the reference never had: it is scored all the same, or goes down the fallback chain
+    as `out_of_distribution`."""
 
 
 class ModelSettings(Settings, frozen=True):
@@ -126,7 +145,7 @@ class ModelSettings(Settings, frozen=True):
 
     bundle: Path
     """Folder of the model bundle; relative to the config file."""
-    timeout: Duration = Duration(500)
+    timeout: Span = Duration(500)
     """Longest run of one batch; after it the rows go down the fallback chain."""
     threads: Literal["auto"] | Annotated[int, Meta(ge=1, le=256)] = "auto"
     """Threads of one model run; `auto` is the CPU limit of the control group, rounded up."""
@@ -136,9 +155,9 @@ class ModelSettings(Settings, frozen=True):
     """Longest wait for more records after a small batch; 0 turns it off. It trades latency at
     low load for CPU: a round costs half a millisecond whatever its size."""
     warm_up_runs: Annotated[int, Meta(ge=0, le=100)] = 3
-    """Runs on golden rows before the first event, so that the first batch is not the slow
-    one."""
-    max_bytes: ByteSize = ByteSize(1 << 30)
+    """Runs on golden rows before the first event, so that the first batch is not slower than
+    the others; 0 turns it off."""
+    max_bytes: Size = ByteSize(1 << 30)
     """Largest model file that is loaded."""
 
 
@@ -175,16 +194,16 @@ class RuleSettings(OutcomeSettings, frozen=True, kw_only=True):
     name: Name
     """Goes on the decision and into the metrics."""
     when: dict[str, object] = {}
-    """Conditions by feature, all of which must hold: `{amount: {gt: 5000}, country: {not_in:
-    [DE]}}`. Operators: eq, ne, gt, ge, lt, le, in, not_in, missing. `any`, `all` and `not`
-    nest. Empty
-    holds always."""
+    """Conditions by feature, all of which must hold, such as `{amount: {gt: 5000}}`.
+
+    Operators: `eq`, `ne`, `gt`, `ge`, `lt`, `le`, `in`, `not_in`, `missing`. `any`, `all` and
+    `not` nest. An empty one always holds."""
 
 
 class CacheSettings(Settings, frozen=True):
     """The last confident decision per record key."""
 
-    max_age: Duration = Duration(600_000)
+    max_age: Span = Duration(600_000)
     """Oldest decision that may stand in, by event time."""
     max_entries: Annotated[int, Meta(ge=1, le=100_000_000)] = 100_000
     """Most keys that are kept; the least recently decided go first."""
@@ -206,11 +225,11 @@ class BreakerSettings(Settings, frozen=True):
 
     failures: Share = 0.5
     """Share of failed model calls that opens the circuit; 1 needs every call to fail."""
-    window: Duration = Duration(30_000)
+    window: Span = Duration(30_000)
     """Span over which the share is taken."""
     min_calls: Annotated[int, Meta(ge=1)] = 5
     """Calls that the window must hold before it may open."""
-    probe_every: Duration = Duration(5_000)
+    probe_every: Span = Duration(5_000)
     """With the circuit open, one batch is tried this often."""
 
 
@@ -228,9 +247,9 @@ class DriftSettings(Settings, frozen=True):
 class MonitorSettings(Settings, frozen=True):
     """Rolling statistics over event time."""
 
-    pane: Duration = Duration(60_000)
+    pane: Span = Duration(60_000)
     """Slice of event time that is counted together; windows slide by it."""
-    windows: Annotated[list[Duration], Meta(min_length=1, max_length=8)] = field(
+    windows: Annotated[list[Span], Meta(min_length=1, max_length=8)] = field(
         default_factory=lambda: [Duration(300_000), Duration(3_600_000), Duration(86_400_000)]
     )
     """Lengths of the rolling windows, each a multiple of `pane`."""
@@ -247,7 +266,7 @@ class MonitorSettings(Settings, frozen=True):
 class LimitSettings(Settings, frozen=True):
     """Bounds of what one process holds."""
 
-    max_record_bytes: ByteSize = ByteSize(1 << 20)
+    max_record_bytes: Size = ByteSize(1 << 20)
     """Largest value of an event; a larger one is a dead letter."""
     max_depth: Annotated[int, Meta(ge=2, le=500)] = 32
     """Deepest nesting of an event."""
@@ -259,7 +278,7 @@ class LimitSettings(Settings, frozen=True):
     sidecar until somebody looks; 1 never pauses."""
     dead_letter_pause: Duration = Duration(30_000)
     """How long that pause lasts before the next records are tried."""
-    shutdown: Duration = Duration(25_000)
+    shutdown: Span = Duration(25_000)
     """Time from SIGTERM to the end, shared by all steps."""
 
 
@@ -272,8 +291,7 @@ class HttpSettings(Settings, frozen=True):
     """Status page and API."""
     ready_needs_kafka: bool = True
     """Whether `/readyz` fails while Kafka is away. Switch it off beside a model service: a pod
-    is
-    ready only when all its containers are, and Kafka's trouble must not take the service
+    is ready only when all its containers are, and Kafka's trouble must not take the service
     out."""
 
 
@@ -286,18 +304,18 @@ class LogSettings(Settings, frozen=True):
     """`auto` is text on a terminal and JSON elsewhere."""
 
 
-class SidecarSettings(Settings, frozen=True):
+class SidecarSettings(Settings, frozen=True, kw_only=True):
     """The config file."""
 
+    name: Name | UnsetType = UNSET
+    """Name of this sidecar in metrics, logs and client ids, and the default prefix of the
+    consumer group and the topics; the bundle's name when absent."""
     kafka: KafkaSettings
     """Where the brokers are and how to get in."""
     topics: TopicSettings
     """Names of the topics."""
     model: ModelSettings
     """The model and how it is run."""
-    name: Name | UnsetType = UNSET
-    """Name of this sidecar in metrics, logs and client ids, and the default prefix of group and
-    topics; the bundle's name when absent."""
     delivery: DeliverySettings = DeliverySettings()
     """What is promised about each record."""
     input: InputSettings = InputSettings()

@@ -1,12 +1,14 @@
 """Values that a config writes as people do: durations, sizes, secrets, addresses."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)")
+# Digits are limited so that a float holds every value; no real span or size needs more.
+_DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)\s*(ms|s|m|h|d)", re.ASCII)
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(B|KiB|MiB|GiB|kB|MB|GB)?")
+_SIZE = re.compile(r"(\d{1,15}(?:\.\d{1,9})?)\s*(B|KiB|MiB|GiB|kB|MB|GB)?", re.ASCII)
+_ADDRESS = re.compile(r"(\[[^\[\]\s]+\]|[^\[\]:\s]+):(\d{1,5})", re.ASCII)
 _BYTES = {
     "B": 1,
     "KiB": 1 << 10,
@@ -53,10 +55,11 @@ class Duration:
         return self.ms / 1000
 
     def __str__(self) -> str:
-        """Write it as a config would, in the largest unit that is exact."""
+        """Write it as a config would, in the largest unit that is exact; one day is `24h`."""
         for unit in ("d", "h", "m", "s"):
-            if self.ms and self.ms % round(_SECONDS[unit] * 1000) == 0:
-                return f"{self.ms // round(_SECONDS[unit] * 1000)}{unit}"
+            count, rest = divmod(self.ms, round(_SECONDS[unit] * 1000))
+            if count and not rest and (count, unit) != (1, "d"):
+                return f"{count}{unit}"
         return f"{self.ms}ms" if self.ms else "0s"
 
     def __repr__(self) -> str:
@@ -129,7 +132,7 @@ class Secret:
     __slots__ = ("_env", "_file")
 
     def __init__(self, *, file: Path | None = None, env: str | None = None) -> None:
-        """Say where the secret is; exactly one of the two."""
+        """Say where the secret is: exactly one of the two."""
         self._file = file
         self._env = env
 
@@ -141,15 +144,19 @@ class Secret:
             ValueError: It is not of the form; a literal is refused and not repeated.
         """
         match raw:
-            case {"file": str(path), **rest} if not rest:
+            case {"file": str(path), **rest} if path and not rest:
                 return cls(file=Path(path))
-            case {"env": str(name), **rest} if not rest:
+            case {"env": str(name), **rest} if name and not rest:
                 return cls(env=name)
         raise ValueError(
             "Expected `{file: PATH}` or `{env: NAME}`: a secret does not stand in the config"
         )
 
-    def reveal(self, environ: Any) -> str:
+    def within(self, folder: Path) -> "Secret":
+        """Give the same secret with a relative path of its file based on `folder`."""
+        return Secret(file=folder / self._file) if self._file is not None else self
+
+    def reveal(self, environ: Mapping[str, str]) -> str:
         """Give the secret itself.
 
         Args:
@@ -161,7 +168,7 @@ class Secret:
         """
         if self._file is not None:
             return self._file.read_text(encoding="utf-8").strip()
-        return str(environ[self._env])
+        return environ[self._env or ""]
 
     def __repr__(self) -> str:
         """Show the place, never the value."""
@@ -199,10 +206,10 @@ class Address:
             >>> Address.parse("[::1]:9465").host
             '::1'
         """
-        host, colon, port = str(text).rpartition(":")
-        if not colon or not host or not port.isdigit() or int(port) > 65_535:
+        match = _ADDRESS.fullmatch(text) if isinstance(text, str) else None
+        if match is None or int(match[2]) > 65_535:
             raise ValueError(f"Expected an address such as `127.0.0.1:9465`, got `{text}`")
-        return cls(host.removeprefix("[").removesuffix("]"), int(port))
+        return cls(match[1].strip("[]"), int(match[2]))
 
     def __str__(self) -> str:
         """Write it as a config would."""

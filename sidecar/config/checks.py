@@ -1,0 +1,130 @@
+"""Settings that are fine alone and wrong together.
+
+Each check names as parameters the settings of its section that it looks at, and yields what
+clashes. `CHECKS` says which section it belongs to.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from msgspec import Struct
+
+from sidecar.config import settings
+from sidecar.config.convert import Check, Clash
+from sidecar.config.values import Duration, Secret
+
+
+def windows_are_multiples_of_the_pane(
+    pane: Duration, windows: Sequence[Duration]
+) -> Iterator[Clash]:
+    """A window is a sum of whole panes."""
+    for index, window in enumerate(windows):
+        if window.ms % pane.ms:
+            message = f"`{window}` is no multiple of the pane, `{pane}`"
+            nearest = Duration(max(1, round(window.ms / pane.ms)) * pane.ms)
+            yield Clash(f".windows[{index}]", message, f"write for example `{nearest}`")
+
+
+def windows_rise(windows: Sequence[Duration]) -> Iterator[Clash]:
+    """Windows are named by their length and shown shortest first."""
+    lengths = [window.ms for window in windows]
+    if lengths != sorted(set(lengths)):
+        rising = ", ".join(str(Duration(ms)) for ms in sorted(set(lengths)))
+        message = "windows stand twice or out of order"
+        yield Clash(".windows", message, f"write `[{rising}]`")
+
+
+def sasl_goes_with_its_protocol(
+    protocol: str, sasl: settings.SaslSettings | None
+) -> Iterator[Clash]:
+    """The `sasl_` protocols need credentials, and the others would not use them."""
+    if protocol.startswith("sasl_") and sasl is None:
+        yield Clash(".sasl", f"missing, and `{protocol}` needs it", "add the section `sasl`")
+    if not protocol.startswith("sasl_") and sasl is not None:
+        message = f"credentials that the protocol `{protocol}` does not use"
+        yield Clash(".sasl", message, "write `protocol: sasl_ssl`, or remove the section")
+
+
+def credentials_fit_the_mechanism(
+    mechanism: str, username: str, password: Secret | None, token: Secret | None
+) -> Iterator[Clash]:
+    """OAUTHBEARER shows a token, all others a user and a password."""
+    needed: dict[str, object] = {".token": token}
+    if mechanism != "OAUTHBEARER":
+        needed = {".username": username or None, ".password": password}
+    for at, value in needed.items():
+        if value is None:
+            yield Clash(at, f"missing, and `{mechanism}` needs it", f"add `{at[1:]}`")
+
+
+def certificate_and_key_go_together(
+    certificate_file: Path | None, key_file: Path | None
+) -> Iterator[Clash]:
+    """A certificate proves nothing without its key."""
+    if (certificate_file is None) != (key_file is None):
+        given, lacking = "certificate_file", "key_file"
+        if certificate_file is None:
+            given, lacking = lacking, given
+        yield Clash(f".{given}", f"stands without `{lacking}`", f"add `{lacking}`")
+
+
+def tls_files_go_with_tls(
+    protocol: str,
+    ca_file: Path | None,
+    certificate_file: Path | None,
+    key_file: Path | None,
+) -> Iterator[Clash]:
+    """Files for TLS beside a protocol in clear mean that somebody expects TLS."""
+    if protocol.endswith("ssl") or not (ca_file or certificate_file or key_file):
+        return
+    secure = "sasl_ssl" if protocol == "sasl_plaintext" else "ssl"
+    message = f"`{protocol}` goes in clear, and does not use the files for TLS"
+    yield Clash(".protocol", message, f"write `{secure}`, or remove the files")
+
+
+def rules_have_names_of_their_own(rules: Sequence[settings.RuleSettings]) -> Iterator[Clash]:
+    """A decision names its rule, and so do the metrics."""
+    names = [rule.name for rule in rules]
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            message = f"a rule before it is named `{name}` too"
+            yield Clash(f".rules[{index}].name", message, "give each rule its own name")
+
+
+def a_rule_answers(label: str | None, score: float | None) -> Iterator[Clash]:
+    """A rule that answers nothing is a mistake."""
+    if label is None and score is None:
+        yield Clash("", "the rule answers nothing", "add `label`, `score` or both")
+
+
+def topics_differ(
+    events: str, decisions: str, dead_letters: str, signals: str, state: str
+) -> Iterator[Clash]:
+    """Two kinds of records never share a topic; what is read is never written."""
+    topics = {
+        "events": events,
+        "decisions": decisions,
+        "dead_letters": dead_letters,
+        "signals": signals,
+        "state": state,
+    }
+    seen: dict[str, str] = {}
+    for key, topic in topics.items():
+        if topic and topic in seen:
+            message = f"`{topic}` is the topic of `{seen[topic]}` too"
+            yield Clash(f".{key}", message, "give each its own topic")
+        seen.setdefault(topic, key)
+
+
+CHECKS: Mapping[type[Struct], Sequence[Check]] = {
+    settings.MonitorSettings: (windows_are_multiples_of_the_pane, windows_rise),
+    settings.SecuritySettings: (
+        sasl_goes_with_its_protocol,
+        certificate_and_key_go_together,
+        tls_files_go_with_tls,
+    ),
+    settings.SaslSettings: (credentials_fit_the_mechanism,),
+    settings.TopicSettings: (topics_differ,),
+    settings.FallbackSettings: (rules_have_names_of_their_own,),
+    settings.RuleSettings: (a_rule_answers,),
+}
