@@ -1,0 +1,148 @@
+"""Numbers by label, and how Prometheus is told about them.
+
+The client library's own `Counter` and `Histogram` take one observation at a time and add a
+`_created` series to each; here a whole batch is one call. Writing the exposition stays the
+library's work: everything here gives it metric families.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+import numpy as np
+from numpy.typing import ArrayLike
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+    Metric,
+)
+from prometheus_client.utils import floatToGoString
+
+from sidecar.telemetry.catalogue import Kind, Spec
+
+Labels = tuple[str, ...]
+
+
+def family(spec: Spec, rows: Iterable[tuple[Labels, float]]) -> Metric:
+    """Give a counter, gauge or info with these series, in the order of `rows`.
+
+    Args:
+        spec: The metric.
+        rows: Label values in the order of `spec.labels`, and the number. The number of an info
+            is not looked at: it is always 1.
+    """
+    match spec.kind:
+        case Kind.COUNTER:
+            counter = CounterMetricFamily(spec.name, spec.help, labels=spec.labels)
+            for labels, value in rows:
+                counter.add_metric(labels, value)
+            return counter
+        case Kind.INFO:
+            info = InfoMetricFamily(spec.name.removesuffix("_info"), spec.help)
+            for labels, _ in rows:
+                info.add_metric((), dict(zip(spec.labels, labels, strict=True)))
+            return info
+        case _:
+            gauge = GaugeMetricFamily(
+                spec.name, spec.help, labels=spec.labels, unit=suffix_unit(spec)
+            )
+            for labels, value in rows:
+                gauge.add_metric(labels, value)
+            return gauge
+
+
+def suffix_unit(spec: Spec) -> str:
+    """Give the unit where the name ends with it, which is what OpenMetrics may state."""
+    return spec.unit if spec.name.endswith(f"_{spec.unit}") else ""
+
+
+class Histogram:
+    """Counts of values by size, one histogram per combination of label values."""
+
+    def __init__(self, spec: Spec, labels: Iterable[Labels]) -> None:
+        """Start with empty buckets for each known combination."""
+        self._spec = spec
+        self._bounds = np.array(spec.buckets)
+        self._names = [*map(floatToGoString, spec.buckets), "+Inf"]
+        self._counts = {known: np.zeros(len(self._names), np.int64) for known in labels}
+        self._sums = dict.fromkeys(self._counts, 0.0)
+
+    def observe(self, values: ArrayLike, labels: Labels) -> None:
+        """Count one value or a whole column of them.
+
+        Raises:
+            KeyError: The combination of labels was not named at the start.
+        """
+        column = np.atleast_1d(np.asarray(values, np.float64))
+        # `left`: a value equal to a bound belongs to the bucket of that bound ("le").
+        buckets = np.searchsorted(self._bounds, column, side="left")
+        self._counts[labels] += np.bincount(buckets, minlength=len(self._names))
+        self._sums[labels] += float(column.sum())
+
+    def family(self) -> Metric:
+        """Give what is exposed."""
+        metric = HistogramMetricFamily(
+            self._spec.name,
+            self._spec.help,
+            labels=self._spec.labels,
+            unit=suffix_unit(self._spec),
+        )
+        for labels, counts in self._counts.items():
+            cumulated = np.cumsum(counts).tolist()
+            buckets = list(zip(self._names, cumulated, strict=True))
+            metric.add_metric(labels, buckets, self._sums[labels])
+        return metric
+
+
+class Board:
+    """The counters, gauges and histograms that are told, by metric and label values."""
+
+    def __init__(self, known: Mapping[Spec, Iterable[Labels]]) -> None:
+        """Start with a 0 for each known combination of labels, so that no series is missing.
+
+        Args:
+            known: Every metric that will be told, with the label values that are known.
+        """
+        self._histograms = {
+            spec: Histogram(spec, labels)
+            for spec, labels in known.items()
+            if spec.kind is Kind.HISTOGRAM
+        }
+        self._numbers: dict[Spec, dict[Labels, float]] = {
+            spec: dict.fromkeys(labels, 0.0)
+            for spec, labels in known.items()
+            if spec.kind is not Kind.HISTOGRAM
+        }
+
+    def count(self, spec: Spec, *labels: str, by: float = 1.0) -> None:
+        """Add to a counter."""
+        numbers = self._numbers[spec]
+        numbers[labels] = numbers.get(labels, 0.0) + by
+
+    def set(self, spec: Spec, value: float, *labels: str) -> None:
+        """State a gauge."""
+        self._numbers[spec][labels] = float(value)
+
+    def observe(self, spec: Spec, values: ArrayLike, *labels: str) -> None:
+        """Count one value, or a column of them, in a histogram."""
+        self._histograms[spec].observe(values, labels)
+
+    def value(self, spec: Spec, *labels: str) -> float | None:
+        """Give a counter or gauge; None when it has no series yet."""
+        return self._numbers[spec].get(labels)
+
+    def totals(self, spec: Spec, label: str) -> dict[str, int]:
+        """Sum a counter by one of its labels, leaving out what is 0."""
+        position = spec.labels.index(label)
+        sums: dict[str, int] = {}
+        for labels, value in self._numbers[spec].items():
+            if value:
+                sums[labels[position]] = sums.get(labels[position], 0) + int(value)
+        return sums
+
+    def families(self) -> Iterator[Metric]:
+        """Give what is exposed."""
+        for spec, numbers in self._numbers.items():
+            yield family(spec, numbers.items())
+        for histogram in self._histograms.values():
+            yield histogram.family()
