@@ -1,0 +1,101 @@
+"""Picks the pure parts for a config and its bundle, and finds what does not fit together."""
+
+from dataclasses import dataclass
+
+from sidecar import __version__
+from sidecar.bundle.calibration import resolve_threshold
+from sidecar.bundle.load import Bundle, load_bundle
+from sidecar.clock import Clock
+from sidecar.config.defaults import resolve
+from sidecar.config.settings import SidecarSettings
+from sidecar.monitors.drift import DriftMonitor
+from sidecar.pipeline.breaker import CircuitBreaker
+from sidecar.pipeline.check import Checker
+from sidecar.pipeline.decide import Decider
+from sidecar.pipeline.decode import EventDecoder
+from sidecar.pipeline.encode import Encoder
+from sidecar.pipeline.features import Vectoriser
+from sidecar.pipeline.interpret import Interpreter
+from sidecar.ports import Scorer
+from sidecar.runtime.observers import Observers
+from sidecar.runtime.scoring import Scoring
+from sidecar.runtime.stages import Stages
+from sidecar.telemetry.metrics import Metrics
+from sidecar.telemetry.status import ModelView
+
+
+@dataclass(frozen=True, slots=True)
+class Assembly:
+    """Everything but the connections."""
+
+    settings: SidecarSettings
+    """With every name filled in."""
+    bundle: Bundle
+    clock: Clock
+    metrics: Metrics
+    model_view: ModelView
+    drift: DriftMonitor
+    observers: Observers
+    breaker: CircuitBreaker
+    decider: Decider
+
+    def stages(self, scorer: Scorer) -> Stages:
+        """Give the stages around a scorer."""
+        manifest, settings = self.bundle.manifest, self.settings
+        checker = Checker(manifest, self.bundle.reference, settings.input)
+        return Stages(
+            decoder=EventDecoder(manifest, settings.input, settings.limits),
+            checker=checker,
+            scoring=Scoring(
+                checker=checker,
+                vectoriser=Vectoriser(manifest),
+                scorer=scorer,
+                interpreter=Interpreter(manifest.model, settings.confidence.measure),
+                breaker=self.breaker,
+                clock=self.clock,
+                metrics=self.metrics,
+            ),
+            decider=self.decider,
+            encoder=Encoder(
+                manifest, settings.topics.decisions, settings.topics.dead_letters, __version__
+            ),
+            metrics=self.metrics,
+        )
+
+
+def assemble(settings: SidecarSettings, clock: Clock) -> Assembly:
+    """Load the bundle and build every part that needs no connection.
+
+    Raises:
+        UserError: The bundle is refused, or the config does not fit it.
+    """
+    bundle = load_bundle(settings.model.bundle, max_model_bytes=settings.model.max_bytes.bytes)
+    manifest = bundle.manifest
+    settings = resolve(settings, manifest.name, settings.model.bundle.parent)
+    threshold = resolve_threshold(bundle.calibration, settings.confidence)
+    decider = Decider(manifest, settings.fallback, threshold)
+    drift = DriftMonitor(manifest, bundle.reference, settings.monitors)
+    model_view = ModelView(
+        name=manifest.name,
+        version=manifest.version,
+        digest=manifest.files["model.onnx"],
+        task=manifest.model.task.value,
+    )
+    metrics = Metrics(
+        clock,
+        topic=settings.topics.events,
+        model=model_view,
+        rules=[rule.name for rule in settings.fallback.rules],
+        observers=[drift.name],
+    )
+    return Assembly(
+        settings=settings,
+        bundle=bundle,
+        clock=clock,
+        metrics=metrics,
+        model_view=model_view,
+        drift=drift,
+        observers=Observers([drift], metrics),
+        breaker=CircuitBreaker(settings.breaker),
+        decider=decider,
+    )

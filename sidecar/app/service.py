@@ -1,0 +1,286 @@
+"""The service: the concrete parts, joined, and their life from start to exit code."""
+
+import asyncio
+import random
+from collections.abc import Callable
+from contextlib import suppress
+
+import structlog
+
+from sidecar import __version__
+from sidecar.adapters.http import HttpServer
+from sidecar.adapters.kafka_sink import KafkaSink
+from sidecar.adapters.kafka_source import KafkaSource
+from sidecar.adapters.onnx_scorer import OnnxScorer
+from sidecar.app.assembly import Assembly, assemble
+from sidecar.clock import Clock, SystemClock
+from sidecar.config.settings import SidecarSettings
+from sidecar.errors import SidecarError
+from sidecar.ports import Scorer
+from sidecar.runtime.deadline import Deadline
+from sidecar.runtime.health import Health, State, Trouble
+from sidecar.runtime.worker import Worker
+from sidecar.telemetry.metrics import Metrics
+from sidecar.telemetry.status import Cause, PartitionView, StatusView, TopicsView, Verdict
+
+# Kept back from the shutdown budget for leaving the group and closing what is open.
+_CLOSING_S = 5.0
+
+
+class Service:
+    """One sidecar. Built from settings, run once; also the `Surface` that HTTP asks."""
+
+    def __init__(
+        self,
+        settings: SidecarSettings,
+        *,
+        clock: Clock | None = None,
+        wrap_scorer: Callable[[Scorer], Scorer] = lambda scorer: scorer,
+    ) -> None:
+        """Load the bundle and check the config against it; nothing is connected yet.
+
+        Args:
+            settings: As `config.load` gives them.
+            clock: The machine's own when absent.
+            wrap_scorer: Put around the model; the demonstration makes it fail that way.
+
+        Raises:
+            UserError: The bundle must not serve, or the config does not fit it.
+        """
+        self._clock = clock or SystemClock()
+        self._wrap_scorer = wrap_scorer
+        self._parts: Assembly = assemble(settings, self._clock)
+        self.settings = self._parts.settings
+        self.health = Health()
+        self._began_s = self._clock.monotonic()
+        self._since_ms = self._clock.now_ms()
+        self._stop = asyncio.Event()
+        self._worker: Worker | None = None
+        self._http = HttpServer(self.settings.http, self)
+        self._log = structlog.get_logger()
+        self._parts.metrics.read_from(
+            partitions=self._partitions,
+            monitors=self._parts.drift.snapshot,
+            ready=lambda: self.ready().ok,
+        )
+
+    # --- life ----------------------------------------------------------------------------------
+
+    @property
+    def stopping(self) -> bool:
+        """Whether `stop` was called."""
+        return self._stop.is_set()
+
+    @property
+    def metrics(self) -> Metrics:
+        """The numbers of the process."""
+        return self._parts.metrics
+
+    def stop(self) -> None:
+        """Take nothing new; `run` returns when what is in flight is done, or time is up."""
+        self._stop.set()
+
+    async def run(self) -> int:
+        """Serve until `stop`.
+
+        Returns:
+            The exit code: 0 when everything that was read has an outcome, else 1.
+
+        Raises:
+            UserError: The model's graph is refused, or a port is taken.
+        """
+        await self._http.start()
+        try:
+            scorer = await asyncio.to_thread(self._open_model)
+            try:
+                return await self._serve(scorer)
+            finally:
+                await scorer.close()
+        finally:
+            self.health.phase = State.STOPPED
+            await self._http.close(1.0)
+
+    def _open_model(self) -> OnnxScorer:
+        scorer = OnnxScorer.open(self._parts.bundle, self.settings.model)
+        scorer.verify_golden()
+        scorer.warm_up(self.settings.model.warm_up_runs)
+        return scorer
+
+    async def _serve(self, scorer: OnnxScorer) -> int:
+        kafka = self.settings.kafka
+        topics = self.settings.topics
+        client_id = str(self.settings.name)
+        source = KafkaSource(
+            kafka, topic=topics.events, client_id=client_id, start=self.settings.delivery.start
+        )
+        sink = KafkaSink(
+            kafka, topics=(topics.decisions, topics.dead_letters), client_id=client_id
+        )
+        worker = self._worker = Worker(
+            source=source,
+            sink=sink,
+            stages=self._parts.stages(self._wrap_scorer(scorer)),
+            observers=self._parts.observers,
+            settings=self.settings,
+            clock=self._clock,
+            metrics=self._parts.metrics,
+            health=self.health,
+            jitter=random.Random(),  # noqa: S311  spreads retries, guards nothing
+        )
+        self.health.report(
+            "source", Trouble("joining", "has not joined its group yet", kafka=True)
+        )
+        self.health.phase = State.READY
+        self._parts.metrics.started()
+        self._log.info("sidecar_started", **self._introduction())
+        try:
+            return await self._work(worker)
+        finally:
+            deadline = Deadline(self._clock, _CLOSING_S)
+            await source.close(deadline.at_most(_CLOSING_S * 0.6))
+            await sink.close(max(0.5, deadline.left()))
+            self._log.info("sidecar_stopped")
+
+    async def _work(self, worker: Worker) -> int:
+        """Run the worker until it ends or is asked to, and judge how it ended."""
+        work = asyncio.create_task(worker.run())
+        asked = asyncio.create_task(self._stop.wait())
+        await asyncio.wait((work, asked), return_when=asyncio.FIRST_COMPLETED)
+        asked.cancel()
+        self.health.phase = State.DRAINING
+        worker.stop()
+        budget_s = max(1.0, self.settings.limits.shutdown.seconds - _CLOSING_S)
+        await asyncio.wait((work,), timeout=budget_s)
+        if not work.done():
+            work.cancel()
+            with suppress(asyncio.CancelledError):
+                await work
+            self._log.error("shutdown_overran", in_flight=worker.tracker.unsettled())
+            return 1
+        return self._judge(work)
+
+    def _judge(self, work: "asyncio.Task[bool]") -> int:
+        error = work.exception()
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        if isinstance(error, SidecarError):
+            self.health.fatal = str(error)
+            self._log.error("sidecar_failed", error=str(error), kind=type(error).__name__)
+            return 1
+        if error is not None:
+            raise error
+        if not work.result():
+            self._log.warning("stopped_with_unfinished_records")
+            return 1
+        return 0
+
+    def _introduction(self) -> dict[str, object]:
+        manifest = self._parts.bundle.manifest
+        return {
+            "version": __version__,
+            "model": manifest.name,
+            "model_version": manifest.version,
+            "group": self.settings.kafka.group,
+            "events": self.settings.topics.events,
+            "metrics_url": self.metrics_url,
+            "status_url": self.status_url,
+        }
+
+    # --- surface -------------------------------------------------------------------------------
+
+    @property
+    def metrics_url(self) -> str:
+        """Where Prometheus scrapes; known once `run` has begun."""
+        return f"http://{_reachable(self._http.addresses.metrics)}/metrics"
+
+    @property
+    def status_url(self) -> str:
+        """Where people look; known once `run` has begun."""
+        return f"http://{_reachable(self._http.addresses.admin)}/"
+
+    def live(self) -> Verdict:
+        """Say whether the process should be left running: the loop answers and nothing is fatal."""
+        fatal = self.health.fatal
+        return Verdict(fatal is None, () if fatal is None else (Cause("fatal", fatal),))
+
+    def ready(self) -> Verdict:
+        """Say whether events are taken, as far as the config lets Kafka count."""
+        troubles = self.health.not_ready(needs_kafka=self.settings.http.ready_needs_kafka)
+        return Verdict(not troubles, tuple(Cause(t.code, t.message) for t in troubles))
+
+    def started(self) -> Verdict:
+        """Say whether the model is loaded and the group was joined once."""
+        if self.health.phase is State.STARTING:
+            return Verdict(False, (Cause("model_loading", "the model is being loaded"),))
+        joined = "source" not in self.health.troubles
+        if joined or not self.settings.http.ready_needs_kafka:
+            return Verdict(True)
+        return Verdict(False, (Cause("joining", "has not joined its consumer group yet"),))
+
+    def exposition(self, accept: str) -> tuple[bytes, str]:
+        """Give the metrics and their content type."""
+        return self._parts.metrics.exposition(accept)
+
+    def status(self) -> StatusView:
+        """Give the state of everything."""
+        metrics = self._parts.metrics
+        self._note_circuit()
+        return StatusView(
+            name=str(self.settings.name),
+            version=__version__,
+            state=self.health.state.value,
+            reasons=tuple(Cause(t.code, t.message) for t in self.health.troubles.values()),
+            since_ms=self._since_ms,
+            now_ms=self._clock.now_ms(),
+            model=self._parts.model_view,
+            group=self.settings.kafka.group,
+            topics=TopicsView(
+                events=self.settings.topics.events,
+                decisions=self.settings.topics.decisions,
+                dead_letters=self.settings.topics.dead_letters,
+            ),
+            partitions=tuple(self._partitions()),
+            rates=metrics.rates(),
+            last_decision_ms=metrics.last_decision_ms,
+            circuit_open=self._parts.breaker.is_open,
+            monitors=self._parts.drift.snapshot(),
+        )
+
+    def _note_circuit(self) -> None:
+        if self._parts.breaker.is_open:
+            message = "the model fails too often; the fallback chain answers"
+            self.health.report("model", Trouble("circuit_open", message, blocks=False))
+        else:
+            self.health.clear("model")
+
+    def _partitions(self) -> list[PartitionView]:
+        worker = self._worker
+        if worker is None:
+            return []
+        now_ms = self._clock.now_ms()
+        return [
+            _partition(worker, partition, now_ms)
+            for partition in sorted(worker.tracker.partitions)
+        ]
+
+
+def _partition(worker: Worker, partition: int, now_ms: int) -> PartitionView:
+    lag, read_ms = worker.lag.get(partition), worker.last_read_ms.get(partition)
+    seconds = None
+    if lag is not None:
+        waited = read_ms is not None and lag.records
+        seconds = max(0, now_ms - (read_ms or now_ms)) / 1000 if waited else 0.0
+    return PartitionView(
+        partition=partition,
+        position=lag and lag.position,
+        end=lag and lag.end,
+        lag_records=lag and lag.records,
+        lag_seconds=seconds,
+        in_flight=worker.tracker.in_flight((partition,)),
+        paused=partition in worker.flow.paused,
+    )
+
+
+def _reachable(address: str) -> str:
+    """Turn an address to listen on into one to visit."""
+    return address.replace("0.0.0.0", "127.0.0.1").replace("[::]", "[::1]")  # noqa: S104

@@ -1,0 +1,47 @@
+"""`sidecar run CONFIG`: the service."""
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+
+import click
+import structlog
+import uvloop
+
+from sidecar.app.service import Service
+from sidecar.config.load import load_settings
+from sidecar.config.settings import SidecarSettings
+from sidecar.telemetry.logs import configure_logs
+
+
+@click.command()
+@click.argument("config", type=click.Path(path_type=Path))
+def run(config: Path) -> None:
+    """Read events from Kafka, answer them, watch them.
+
+    Ends on SIGTERM or Ctrl-C once what is in flight is written and committed (exit code 0), or
+    when limits.shutdown is over (exit code 1). A second signal ends it at once; nothing is lost
+    by that, what has no committed outcome is read again.
+
+    Example: sidecar run sidecar.yaml
+    """
+    settings = load_settings(config, os.environ)
+    sys.exit(uvloop.run(_serve(settings)))
+
+
+async def _serve(settings: SidecarSettings) -> int:
+    service = Service(settings)
+    configure_logs(settings.log, service.metrics)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, _on_signal, service)
+    return await service.run()
+
+
+def _on_signal(service: Service) -> None:
+    if service.stopping:
+        structlog.get_logger().error("forced_to_end")
+        os._exit(1)
+    service.stop()

@@ -1,0 +1,88 @@
+"""What happens when partitions come and go."""
+
+import asyncio
+from collections.abc import Collection
+from contextlib import suppress
+
+import structlog
+
+from sidecar.clock import Clock
+from sidecar.ports import Source
+from sidecar.runtime.commits import Committer
+from sidecar.runtime.deadline import Deadline
+from sidecar.runtime.flow import Flow
+from sidecar.runtime.observers import Observers
+from sidecar.runtime.offsets import OffsetTracker
+from sidecar.runtime.stages import Stages
+from sidecar.telemetry.metrics import Metrics
+
+
+class Assignment:
+    """The source's `PartitionListener`.
+
+    The group hands all partitions back before it hands the new share out, also those that stay.
+    So what belongs to a partition is dropped when the new share is known, not when the old one
+    is taken away.
+    """
+
+    def __init__(
+        self,
+        *,
+        source: Source,
+        tracker: OffsetTracker,
+        flow: Flow,
+        committer: Committer,
+        observers: Observers,
+        stages: Stages,
+        clock: Clock,
+        metrics: Metrics,
+        revoke_s: float,
+    ) -> None:
+        """Allow `revoke_s` for finishing what is in flight when partitions leave."""
+        self._source = source
+        self._tracker = tracker
+        self._flow = flow
+        self._committer = committer
+        self._observers = observers
+        self._stages = stages
+        self._clock = clock
+        self._metrics = metrics
+        self._revoke_s = revoke_s
+        self._share: frozenset[int] = frozenset()
+        self._settled = asyncio.Condition()
+        self._log = structlog.get_logger()
+
+    async def assigned(self, partitions: Collection[int]) -> None:
+        """Take the partitions of a new share; what left for good is dropped."""
+        gone = self._share - frozenset(partitions)
+        self._share = frozenset(partitions)
+        if gone:
+            self._observers.revoked(gone)
+        self._tracker.assign(partitions)
+        self._flow.assigned()
+        self._metrics.rebalanced(len(partitions))
+        self._log.info("partitions_assigned", partitions=sorted(partitions))
+
+    async def revoked(self, partitions: Collection[int]) -> None:
+        """Finish what is in flight of these partitions, commit it, and let go."""
+        self._source.pause(partitions)
+        deadline = Deadline(self._clock, self._revoke_s)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(deadline.left()), self._settled:
+                await self._settled.wait_for(lambda: not self._tracker.in_flight(partitions))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(max(1.0, deadline.left())):
+                await self._committer.commit(partitions)
+        self.give_up(partitions)
+        self._log.info("partitions_revoked", partitions=sorted(partitions))
+
+    def give_up(self, partitions: Collection[int]) -> None:
+        """Let go at once; whoever owns the partitions reads what is unfinished again."""
+        self._metrics.returned(self._tracker.revoke(partitions))
+        self._stages.decider.forget()
+        self._flow.update()
+
+    async def settled(self) -> None:
+        """Tell a revocation that waits that another batch is done."""
+        async with self._settled:
+            self._settled.notify_all()

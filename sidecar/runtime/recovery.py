@@ -1,0 +1,125 @@
+"""Gets the source and the sink going, and going again."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+import structlog
+
+from sidecar.errors import SinkUnavailableError, SourceUnavailableError
+from sidecar.ports import PartitionListener, Sink, Source
+from sidecar.runtime.flow import Flow
+from sidecar.runtime.health import Health, Trouble
+from sidecar.runtime.offsets import OffsetTracker
+from sidecar.runtime.retry import backoff
+from sidecar.telemetry.metrics import Metrics
+
+_CLOSE_S = 5.0
+
+
+class Recovery:
+    """Connects with backoff, for as long as it takes or until told to stop."""
+
+    def __init__(
+        self,
+        *,
+        source: Source,
+        sink: Sink,
+        tracker: OffsetTracker,
+        flow: Flow,
+        health: Health,
+        metrics: Metrics,
+        jitter: random.Random,
+        stopping: asyncio.Event,
+    ) -> None:
+        """Watch over this source and this sink."""
+        self._source = source
+        self._sink = sink
+        self._tracker = tracker
+        self._flow = flow
+        self._health = health
+        self._metrics = metrics
+        self._jitter = jitter
+        self._stopping = stopping
+        self._broken = asyncio.Event()
+        self._log = structlog.get_logger()
+
+    async def connect(self, listener: PartitionListener) -> bool:
+        """Start the sink, then join the group.
+
+        Returns:
+            False when `stopping` was set before both were done.
+        """
+        return await self._until_up("sink", self._sink.start) and await self.join(listener)
+
+    async def join(self, listener: PartitionListener) -> bool:
+        """Start the source; False when `stopping` was set before it was up."""
+        return await self._until_up("source", lambda: self._source.start(listener))
+
+    async def leave(self, error: SourceUnavailableError) -> None:
+        """Close a source that is broken, and say so."""
+        self._trouble("source", error)
+        await self._source.close(_CLOSE_S)
+
+    def sink_failed(self, error: SinkUnavailableError) -> None:
+        """Make everything in flight stale, stop the flow, and have `mend` build the sink anew."""
+        self._trouble("sink", error)
+        self._metrics.producer_rebuilt(error.reason)
+        self._metrics.paused("sink", on=True)
+        self._tracker.restart(self._tracker.partitions)
+        self._flow.hold("sink")
+        self._broken.set()
+
+    async def mend(self) -> None:
+        """Whenever the sink broke: build it anew, then read again what has no outcome."""
+        while True:
+            await self._broken.wait()
+            if not await self._until_up("sink", self._rebuild):
+                return
+            self._broken.clear()
+            self._metrics.paused("sink", on=False)
+            self._flow.release("sink")
+
+    async def _rebuild(self) -> None:
+        await self._sink.start()
+        partitions = self._tracker.partitions
+        await self._source.rewind(partitions, self._tracker.restart(partitions))
+
+    async def _until_up(self, part: str, start: Callable[[], Awaitable[None]]) -> bool:
+        for wait_s in backoff(self._jitter):
+            try:
+                await self._unless_stopped(start())
+            except (SinkUnavailableError, SourceUnavailableError) as error:
+                self._trouble(part, error)
+            else:
+                break
+            with suppress(TimeoutError):
+                async with asyncio.timeout(wait_s):
+                    await self._stopping.wait()
+        if self._stopping.is_set():
+            return False
+        if self._health.clear(part):
+            self._log.info("kafka_available", part=part)
+        return True
+
+    async def _unless_stopped(self, work: Awaitable[None]) -> None:
+        """Await something that `stopping` cuts short."""
+        task = asyncio.ensure_future(work)
+        stopped = asyncio.ensure_future(self._stopping.wait())
+        try:
+            await asyncio.wait((task, stopped), return_when=asyncio.FIRST_COMPLETED)
+            if task.done():
+                task.result()
+        finally:
+            for ended in (task, stopped):
+                ended.cancel()
+            with suppress(asyncio.CancelledError, SinkUnavailableError, SourceUnavailableError):
+                await task
+
+    def _trouble(self, part: str, error: SinkUnavailableError | SourceUnavailableError) -> None:
+        reason = (
+            error.reason if isinstance(error, SinkUnavailableError) else "kafka_unreachable"
+        )
+        if self._health.report(part, Trouble(reason, str(error), kafka=True)):
+            self._log.warning("kafka_unavailable", part=part, reason=reason, error=str(error))
