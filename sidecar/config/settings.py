@@ -97,7 +97,11 @@ class KafkaSettings(Settings, frozen=True):
 
 
 class TopicSettings(Settings, frozen=True):
-    """Names of the topics; all but `events` default to `<name>.<key>`."""
+    """Names of the topics.
+
+    The defaults are `<name>.decisions`, `<name>.dead-letters`, `<name>.signals` and
+    `<name>.state`.
+    """
 
     events: Topic
     """Read: PredictionEvents."""
@@ -274,8 +278,8 @@ class LimitSettings(Settings, frozen=True):
     """Most records per partition that are read and not yet acknowledged; a full partition is
     paused, the others go on."""
     dead_letter_share: Annotated[float, Meta(gt=0, le=1)] = 0.5
-    """Share of refused records, over the last minute and at least 100 records, that pauses the
-    sidecar until somebody looks; 1 never pauses."""
+    """Share of refused records, over the last minute and at least 100 records, that makes the
+    sidecar pause, so that a bad release of a producer is noticed; 1 never pauses."""
     dead_letter_pause: Duration = Duration(30_000)
     """How long that pause lasts before the next records are tried."""
     shutdown: Span = Duration(25_000)
