@@ -64,7 +64,7 @@ class Service:
             ready=lambda: self.ready().ok,
         )
 
-    # --- life ----------------------------------------------------------------------------------
+    # --- life -----------------------------------------------------------------------------------
 
     @property
     def stopping(self) -> bool:
@@ -186,7 +186,7 @@ class Service:
             "status_url": self.status_url,
         }
 
-    # --- surface -------------------------------------------------------------------------------
+    # --- surface --------------------------------------------------------------------------------
 
     @property
     def metrics_url(self) -> str:
@@ -199,7 +199,7 @@ class Service:
         return f"http://{_reachable(self._http.addresses.admin)}/"
 
     def live(self) -> Verdict:
-        """Say whether the process should be left running: the loop answers and nothing is fatal."""
+        """Say whether the process should be left running: nothing fatal happened."""
         fatal = self.health.fatal
         return Verdict(fatal is None, () if fatal is None else (Cause("fatal", fatal),))
 

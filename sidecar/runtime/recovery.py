@@ -63,7 +63,7 @@ class Recovery:
         await self._source.close(_CLOSE_S)
 
     def sink_failed(self, error: SinkUnavailableError) -> None:
-        """Make everything in flight stale, stop the flow, and have `mend` build the sink anew."""
+        """Make everything in flight stale and stop the flow until `mend` is done."""
         self._trouble("sink", error)
         self._metrics.producer_rebuilt(error.reason)
         self._metrics.paused("sink", on=True)
