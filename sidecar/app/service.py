@@ -15,12 +15,14 @@ from sidecar.adapters.onnx_scorer import OnnxScorer
 from sidecar.app.assembly import Assembly, assemble
 from sidecar.clock import Clock, SystemClock
 from sidecar.config.settings import SidecarSettings
+from sidecar.config.values import Address
 from sidecar.errors import SidecarError
 from sidecar.ports import Scorer
 from sidecar.runtime.deadline import Deadline
 from sidecar.runtime.health import Health, State, Trouble
 from sidecar.runtime.worker import Worker
 from sidecar.telemetry.metrics import Metrics
+from sidecar.telemetry.scrape import Readings
 from sidecar.telemetry.status import Cause, PartitionView, StatusView, TopicsView, Verdict
 
 # Kept back from the shutdown budget for leaving the group and closing what is open.
@@ -59,12 +61,14 @@ class Service:
         self._http = HttpServer(self.settings.http, self)
         self._log = structlog.get_logger()
         self._parts.metrics.read_from(
-            partitions=self._partitions,
-            monitors=self._parts.drift.snapshot,
-            ready=lambda: self.ready().ok,
+            Readings(
+                partitions=self._partitions,
+                monitors=self._parts.drift.snapshot,
+                ready=lambda: self.ready().ok,
+            )
         )
 
-    # --- life -----------------------------------------------------------------------------------
+    # --- life --------------------------------------------------------------------------------
 
     @property
     def stopping(self) -> bool:
@@ -186,7 +190,7 @@ class Service:
             "status_url": self.status_url,
         }
 
-    # --- surface --------------------------------------------------------------------------------
+    # --- surface -----------------------------------------------------------------------------
 
     @property
     def metrics_url(self) -> str:
@@ -281,6 +285,7 @@ def _partition(worker: Worker, partition: int, now_ms: int) -> PartitionView:
     )
 
 
-def _reachable(address: str) -> str:
+def _reachable(address: Address) -> str:
     """Turn an address to listen on into one to visit."""
-    return address.replace("0.0.0.0", "127.0.0.1").replace("[::]", "[::1]")  # noqa: S104
+    everywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  read, not bound
+    return str(Address(everywhere.get(address.host, address.host), address.port))
