@@ -33,7 +33,7 @@ def run(config: Path) -> None:
 
 async def _serve(settings: SidecarSettings) -> int:
     service = Service(settings)
-    configure_logs(settings.log, service.metrics)
+    configure_logs(settings.log, stream=sys.stderr, count=service.metrics.log_message)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _on_signal, service)
