@@ -108,6 +108,10 @@ class RecordBatch:
     keys: Sequence[bytes | None]
     values: Sequence[bytes | None]
     headers: Sequence[Headers]
+    unreadable: tuple[int, ...] = ()
+    """Rows that stand for a record which could not be read: a damaged batch, an unknown codec.
+    They have an offset and nothing else: no key, value or headers, and -1 for the timestamp.
+    They are no tombstones; each becomes a dead letter with the code `unreadable_record`."""
 
     def __len__(self) -> int:
         """Count the rows."""

@@ -1,0 +1,312 @@
+"""What the Kafka adapters share: client arguments, the meaning of errors, bounded calls.
+
+The client is aiokafka. Its word is not enough: `getmany`, `commit` and `stop` may hang, `stop`
+of a consumer may raise `CancelledError` in whoever called it, and a connection that is refused
+says only that there is none. Each of these is put right here, once.
+"""
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import Awaitable, Mapping
+from enum import Enum
+from typing import Any, Protocol, TypeVar
+
+import aiokafka.errors as kafka_errors
+from aiokafka import AIOKafkaProducer
+from aiokafka.abc import AbstractTokenProvider
+from aiokafka.conn import create_conn
+from aiokafka.errors import BrokerResponseError, KafkaError
+
+from sidecar.config.settings import KafkaSettings
+from sidecar.config.values import Secret
+
+T = TypeVar("T")
+
+_PROBE_S = 5.0
+
+# --- errors --------------------------------------------------------------------------------
+
+
+class FencedInstanceIdError(BrokerResponseError):
+    """Another member took our static member id."""
+
+    errno = 82
+    message = "FENCED_INSTANCE_ID"
+
+
+class InvalidRecordError(BrokerResponseError):
+    """The broker's own check refused a record: no key on a compacted topic, for example."""
+
+    errno = 87
+    message = "INVALID_RECORD"
+
+
+# aiokafka knows the codes up to 79 and calls every later one UnknownError. These two decide
+# what is done, so they are told apart.
+for _error in (FencedInstanceIdError, InvalidRecordError):
+    kafka_errors.kafka_errors.setdefault(_error.errno, _error)
+
+
+class Fate(Enum):
+    """What is done about an error of the client."""
+
+    REFUSED = "refused"
+    """One record of the batch will never be taken; nothing of the batch was written, and the
+    producer's sequence numbers no longer fit the broker's."""
+    OWNERSHIP_LOST = "ownership_lost"
+    """The partitions belong to another member: drop what is in flight, keep the client."""
+    REBUILD = "rebuild"
+    """Nothing is known about the outcome, or the client is broken: close it, build a new one.
+    Also the answer to errors that nobody has met yet."""
+
+
+_REFUSED = (
+    kafka_errors.MessageSizeTooLargeError,
+    kafka_errors.RecordListTooLargeError,
+    kafka_errors.InvalidTimestampError,
+    InvalidRecordError,
+)
+_OWNERSHIP_LOST = (
+    kafka_errors.CommitFailedError,
+    kafka_errors.IllegalStateError,
+    kafka_errors.IllegalGenerationError,
+    kafka_errors.RebalanceInProgressError,
+    kafka_errors.UnknownMemberIdError,
+    FencedInstanceIdError,
+)
+
+
+def fate(error: BaseException) -> Fate:
+    """Give what is done about an error of the client."""
+    if isinstance(error, _REFUSED):
+        return Fate.REFUSED
+    if isinstance(error, _OWNERSHIP_LOST):
+        return Fate.OWNERSHIP_LOST
+    return Fate.REBUILD
+
+
+# The first class that fits gives the word; it becomes a metric label.
+_REASONS: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
+    (
+        (
+            kafka_errors.TopicAuthorizationFailedError,
+            kafka_errors.GroupAuthorizationFailedError,
+            kafka_errors.ClusterAuthorizationFailedError,
+        ),
+        "not_authorised",
+    ),
+    (
+        (
+            kafka_errors.AuthenticationFailedError,
+            kafka_errors.SaslAuthenticationFailed,
+            kafka_errors.UnsupportedSaslMechanismError,
+            kafka_errors.IllegalSaslStateError,
+            KeyError,
+            FileNotFoundError,
+            PermissionError,
+        ),
+        "authentication_failed",
+    ),
+    ((ssl.SSLError,), "tls_failed"),
+    (
+        (kafka_errors.UnknownTopicOrPartitionError, kafka_errors.InvalidTopicError),
+        "topic_missing",
+    ),
+    ((kafka_errors.NotEnoughReplicasError,), "not_enough_replicas"),
+    ((kafka_errors.OutOfOrderSequenceNumber, kafka_errors.UnknownProducerId), "sequence_lost"),
+    ((TimeoutError, kafka_errors.KafkaTimeoutError), "timeout"),
+    ((OSError, kafka_errors.KafkaConnectionError), "broker_unreachable"),
+)
+
+
+def reason_of(error: BaseException) -> str:
+    """Give the short word for an error, fit for a metric label; else `client_failed`."""
+    for classes, word in _REASONS:
+        if isinstance(error, classes):
+            return word
+    return "client_failed"
+
+
+# --- arguments -----------------------------------------------------------------------------
+
+
+class SecretTokens(AbstractTokenProvider):
+    """OAUTHBEARER tokens from a secret that somebody else renews.
+
+    The client asks once for each connection, and the secret is read again each time.
+    """
+
+    def __init__(self, secret: Secret, environ: Mapping[str, str]) -> None:
+        """Take the token from `secret`."""
+        self._secret = secret
+        self._environ = environ
+
+    async def token(self) -> str:
+        """Give the token as it stands at this moment."""
+        return await asyncio.to_thread(self._secret.reveal, self._environ)
+
+
+def client_arguments(
+    kafka: KafkaSettings, client_id: str, environ: Mapping[str, str]
+) -> dict[str, Any]:
+    """Give what consumer and producer are built with alike.
+
+    Secrets are read here, so a client that is built anew has the current ones.
+
+    Raises:
+        OSError: A file of a secret or certificate cannot be read, or is none.
+        KeyError: The variable of a secret is not set.
+    """
+    security = kafka.security
+    arguments: dict[str, Any] = {
+        "bootstrap_servers": list(kafka.bootstrap_servers),
+        "client_id": client_id,
+        "request_timeout_ms": kafka.request_timeout.ms,
+        "security_protocol": security.protocol.upper(),
+    }
+    if security.protocol in {"ssl", "sasl_ssl"}:
+        arguments["ssl_context"] = _tls_context(kafka)
+    if security.protocol.startswith("sasl_") and (sasl := security.sasl) is not None:
+        arguments["sasl_mechanism"] = sasl.mechanism
+        if sasl.mechanism == "OAUTHBEARER":
+            if sasl.token is not None:
+                arguments["sasl_oauth_token_provider"] = SecretTokens(sasl.token, environ)
+        else:
+            arguments["sasl_plain_username"] = sasl.username
+            arguments["sasl_plain_password"] = (
+                sasl.password.reveal(environ) if sasl.password is not None else ""
+            )
+    return arguments
+
+
+def _tls_context(kafka: KafkaSettings) -> ssl.SSLContext:
+    security = kafka.security
+    context = ssl.create_default_context(cafile=security.ca_file)
+    context.check_hostname = security.check_hostname
+    if security.certificate_file is not None:
+        context.load_cert_chain(security.certificate_file, security.key_file)
+    return context
+
+
+async def why_unreachable(arguments: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Find out why no broker could be reached, which the client only logs.
+
+    Args:
+        arguments: Those of `client_arguments`.
+
+    Returns:
+        The reason and a text for people; None when a broker answers after all.
+    """
+    trouble = None
+    connection = {k: v for k, v in arguments.items() if k != "bootstrap_servers"}
+    for address in arguments["bootstrap_servers"]:
+        host, _, port = address.rpartition(":")
+        try:
+            opened = await bounded(create_conn(host, int(port), **connection), _PROBE_S)
+        except (KafkaError, OSError) as error:
+            trouble = trouble or (reason_of(_root(error)), f"{address}: {_root(error)}")
+        else:
+            opened.close()
+            return None
+    return trouble
+
+
+def _root(error: BaseException) -> BaseException:
+    """Give the first cause: a failed handshake arrives wrapped in a connection error."""
+    cause = error.__cause__ or error.__context__
+    return _root(cause) if isinstance(cause, KafkaError | OSError) else error
+
+
+# --- calls with an end ---------------------------------------------------------------------
+
+# Tasks that were given up on: kept so that they are not collected while they still run.
+_abandoned: set[asyncio.Future[Any]] = set()
+
+
+async def bounded(call: Awaitable[T], timeout_s: float) -> T:
+    """Await a call of the client in a task of its own, for so long and no longer.
+
+    A call that hangs even when cancelled is left behind, and a `CancelledError` that comes out
+    of the client itself does not look like our own cancellation.
+
+    Raises:
+        TimeoutError: No end in time, or the client cancelled its own call.
+    """
+    task = asyncio.ensure_future(call)
+    try:
+        await asyncio.wait((task,), timeout=timeout_s)
+    finally:
+        if not task.done():
+            _abandon(task)
+    if not task.done():
+        raise TimeoutError(f"the client did not answer within {timeout_s:g} s")
+    if task.cancelled():
+        raise TimeoutError("the client cancelled its own call")
+    return task.result()
+
+
+def _abandon(task: asyncio.Future[Any]) -> None:
+    task.cancel()
+    _abandoned.add(task)
+    task.add_done_callback(_forget)
+
+
+def _forget(task: asyncio.Future[Any]) -> None:
+    _abandoned.discard(task)
+    if not task.cancelled():
+        task.exception()  # seen; else asyncio reports it as never retrieved
+
+
+# Where aiokafka 0.14 keeps its background tasks. A `stop` that does not end leaves them
+# running: they would heartbeat, fetch or send on behalf of a client that was replaced.
+_BACKGROUND = (
+    ("_coordinator", "_heartbeat_task"),
+    ("_coordinator", "_commit_refresh_task"),
+    ("_coordinator", "_coordination_task"),
+    ("_fetcher", "_fetch_task"),
+    ("_sender", "_sender_task"),
+)
+
+
+class Client(Protocol):
+    """A consumer or a producer."""
+
+    async def stop(self) -> None:
+        """Flush, leave the group, disconnect; may hang."""
+        ...
+
+
+async def close_client(client: Client, timeout_s: float) -> None:
+    """Stop a client; when that does not end in time, cut its tasks and connections.
+
+    Ends within `timeout_s` and raises nothing.
+    """
+    cut_s = min(1.0, timeout_s / 4)
+    try:
+        await bounded(client.stop(), timeout_s - cut_s)
+    except Exception:  # noqa: BLE001 - whatever it is, what is left of the client must go
+        await _cut(client, cut_s)
+
+
+async def discard_producer(producer: AIOKafkaProducer, timeout_s: float) -> None:
+    """Close a producer without writing what it still holds.
+
+    `stop` alone would go on trying to write it, at the same time as the next producer writes
+    the same records again.
+    """
+    accumulator = getattr(producer, "_message_accumulator", None)
+    if accumulator is not None:
+        accumulator.fail_all(kafka_errors.ProducerClosed())
+    await close_client(producer, timeout_s)
+
+
+async def _cut(client: Client, timeout_s: float) -> None:
+    for owner, name in _BACKGROUND:
+        task = getattr(getattr(client, owner, None), name, None)
+        if task is not None and not task.done():
+            _abandon(task)
+    network = getattr(client, "_client", None) or getattr(client, "client", None)
+    if network is not None:
+        with contextlib.suppress(Exception):
+            await bounded(network.close(), timeout_s)
