@@ -1,0 +1,58 @@
+"""How many processors this process may use."""
+
+import math
+import os
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+
+def cpu_limit(root: Path = Path("/")) -> int:
+    """Count the processors that the control group allows, rounded up; at least 1.
+
+    The number of processors of the machine says nothing in a container: threads beyond the
+    quota are stopped for the rest of each period, and a batch waits for them.
+
+    Args:
+        root: Where `proc` and `sys` are; a folder of small files in tests.
+
+    Returns:
+        The smallest quota of the process's group and the groups above it (`cpu.max` of control
+        groups v2, `cpu.cfs_quota_us` of v1), never more than the processors it may run on.
+    """
+    quotas = [quota for folder in _folders(root) if (quota := _quota(folder)) is not None]
+    return max(1, min(len(os.sched_getaffinity(0)), *map(math.ceil, quotas), *[1 << 20]))
+
+
+def _folders(root: Path) -> Iterator[Path]:
+    """Give the folders of the groups that may limit this process, the innermost first.
+
+    In a container the group's own files often stand at the top, under a path that does not
+    exist inside; so every path is tried, and what is not there limits nothing.
+    """
+    for line in _lines(root / "proc/self/cgroup"):
+        _, controllers, path = line.split(":", 2)
+        mount = root / "sys/fs/cgroup"
+        if "cpu" in controllers.split(","):
+            mount = mount / ("cpu" if (mount / "cpu").is_dir() else controllers)
+        elif controllers:
+            continue
+        below = PurePosixPath(path.lstrip("/"))
+        for group in (below, *below.parents):
+            yield mount / group
+
+
+def _quota(folder: Path) -> float | None:
+    """Give the processors that one group allows; None when it sets no limit."""
+    words = " ".join(_lines(folder / "cpu.max")).split()
+    if not words:
+        words = [*_lines(folder / "cpu.cfs_quota_us"), *_lines(folder / "cpu.cfs_period_us")]
+    if len(words) != 2 or words[0] in ("max", "-1"):
+        return None
+    return int(words[0]) / int(words[1])
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="ascii").split("\n")[:-1]
+    except OSError:
+        return []
