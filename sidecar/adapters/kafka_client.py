@@ -86,8 +86,12 @@ def fate(error: BaseException) -> Fate:
     return Fate.REBUILD
 
 
+# What connecting raises; ValueError when the broker's answer to SCRAM does not add up.
+CONNECT_ERRORS = (KafkaError, OSError, TimeoutError, ValueError)
+
 # The first class that fits gives the word; it becomes a metric label.
 _REASONS: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
+    ((ssl.SSLError,), "tls_failed"),
     (
         (
             kafka_errors.TopicAuthorizationFailedError,
@@ -105,10 +109,10 @@ _REASONS: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
             KeyError,
             FileNotFoundError,
             PermissionError,
+            ValueError,
         ),
         "authentication_failed",
     ),
-    ((ssl.SSLError,), "tls_failed"),
     (
         (kafka_errors.UnknownTopicOrPartitionError, kafka_errors.InvalidTopicError),
         "topic_missing",
@@ -204,7 +208,7 @@ async def why_unreachable(arguments: Mapping[str, Any]) -> tuple[str, str] | Non
         host, _, port = address.rpartition(":")
         try:
             opened = await bounded(create_conn(host, int(port), **connection), _PROBE_S)
-        except (KafkaError, OSError) as error:
+        except CONNECT_ERRORS as error:
             trouble = trouble or (reason_of(_root(error)), f"{address}: {_root(error)}")
         else:
             opened.close()
@@ -213,9 +217,9 @@ async def why_unreachable(arguments: Mapping[str, Any]) -> tuple[str, str] | Non
 
 
 def _root(error: BaseException) -> BaseException:
-    """Give the first cause: a failed handshake arrives wrapped in a connection error."""
-    cause = error.__cause__ or error.__context__
-    return _root(cause) if isinstance(cause, KafkaError | OSError) else error
+    """Give the first cause: a failed handshake may arrive wrapped in a connection error."""
+    cause = error.__cause__
+    return error if cause is None else _root(cause)
 
 
 # --- calls with an end ---------------------------------------------------------------------

@@ -23,6 +23,7 @@ from aiokafka.errors import (
 )
 
 from sidecar.adapters.kafka_client import (
+    CONNECT_ERRORS,
     Fate,
     bounded,
     client_arguments,
@@ -121,7 +122,7 @@ class KafkaSource:
         try:
             await self._join(consumer, listener)
             joined = True
-        except (KafkaError, OSError, TimeoutError) as error:
+        except CONNECT_ERRORS as error:
             cause = await why_unreachable(arguments)
             raise SourceUnavailableError(cause[1] if cause else _text(error)) from error
         finally:

@@ -35,6 +35,7 @@ _SIGNATURES: dict[str, tuple[type | None, list[type]]] = {
     "rd_kafka_mock_cluster_new": (_CLUSTER, [ctypes.c_void_p, _INT]),
     "rd_kafka_mock_cluster_destroy": (None, [_CLUSTER]),
     "rd_kafka_mock_cluster_bootstraps": (_TEXT, [_CLUSTER]),
+    "rd_kafka_mock_group_initial_rebalance_delay_ms": (None, [_CLUSTER, ctypes.c_int32]),
     "rd_kafka_mock_topic_create": (_INT, [_CLUSTER, _TEXT, _INT, _INT]),
     "rd_kafka_mock_broker_set_down": (_INT, [_CLUSTER, _NODE]),
     "rd_kafka_mock_broker_set_up": (_INT, [_CLUSTER, _NODE]),
@@ -104,6 +105,8 @@ class EmbeddedBroker:
         if not self._cluster:
             self.stop()
             raise _unusable("the mock cluster could not be made")
+        # Its default waits 3 s for further members of a new group; it takes only one.
+        self._library.rd_kafka_mock_group_initial_rebalance_delay_ms(self._cluster, 0)
         for topic, partitions in self._topics.items():
             self.create_topic(topic, partitions)
 
