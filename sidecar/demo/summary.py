@@ -1,0 +1,154 @@
+"""What the demo showed, in words, and whether that is what it promises to show."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sidecar.demo.incidents import INCIDENTS, Incident
+from sidecar.demo.probe import Counts
+from sidecar.demo.readback import Outcome
+from sidecar.demo.watch import Sighting
+
+_DAY_MS = 86_400_000
+_FALLBACKS = ("rule", "cache", "default")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Books:
+    """How many records there were on each side of the sidecar."""
+
+    sent: int
+    failed: int
+    """Sent, and not taken by the broker."""
+    counts: Counts
+    decisions_read: int
+    """Decisions read back from their topic."""
+    distinct_ids: int
+    """Different ids among them."""
+    dead_letters_read: Mapping[str, int]
+    """Dead letters read back from their topic, by code."""
+
+    def faults(self) -> list[str]:
+        """Say what does not add up; empty when everything does."""
+        counts = self.counts
+        equalities = (
+            ("records sent and records received", self.sent - self.failed, counts.received),
+            ("records received and records with an outcome", counts.received, counts.settled),
+            ("decisions counted and decisions read back", counts.decided, self.decisions_read),
+            ("decisions read back and their ids", self.decisions_read, self.distinct_ids),
+        )
+        faults = [
+            f"{what} differ: {one:,} and {other:,}"
+            for what, one, other in equalities
+            if one != other
+        ]
+        if self.failed:
+            faults.append(f"the broker did not take {self.failed:,} records")
+        if dict(self.dead_letters_read) != counts.rejections:
+            faults.append("dead letters counted and dead letters read back differ by code")
+        return faults
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """All that the demo has to say at its end."""
+
+    sightings: Mapping[Incident, Sighting]
+    during: Mapping[Incident, Mapping[Outcome, int]]
+    """Decisions on events from the time of each incident."""
+    books: Books
+    verdicts: int
+    """Drift verdicts before the first incident."""
+    alarms: int
+    """Those of them that were past their critical value."""
+
+    def faults(self) -> list[str]:
+        """Say what the demo failed to show; empty when it showed everything."""
+        unseen = [
+            f"not seen: {incident.title}"
+            for incident in INCIDENTS
+            if incident not in self.sightings
+        ]
+        return unseen + self.books.faults()
+
+    def text(self) -> str:
+        """Write the whole, for a terminal 96 columns wide."""
+        parts = [
+            "What happened. Times are event time; numbers are the sidecar's own, from its status",
+            "API, its /metrics, and the topics it wrote, read back.",
+            "",
+            f"  Before the first incident: {self.alarms} of {self.verdicts:,} drift verdicts "
+            "past their critical value.",
+            "",
+        ]
+        for number, incident in enumerate(INCIDENTS, 1):
+            parts += [
+                f"  {number}. {incident.title.capitalize()}",
+                *self._incident(incident),
+                "",
+            ]
+        return "\n".join([*parts, *self._books(), "", *self._verdict()])
+
+    def _incident(self, incident: Incident) -> list[str]:
+        days = (incident.ends_ms - incident.begins_ms) // _DAY_MS
+        lines = [
+            f"     began  {day(incident.begins_ms)}, for {days} days: {incident.what}",
+        ]
+        sighting = self.sightings.get(incident)
+        if sighting is None:
+            return [*lines, "     seen   never"]
+        after = (sighting.event_time_ms - incident.begins_ms) / _DAY_MS
+        return [
+            *lines,
+            f"     seen   {day(sighting.event_time_ms)}, after {after:.0f} days: "
+            f"{sighting.measure}",
+            f"            {sighting.value:.3g} > {sighting.limit:.3g}; {sighting.detail}",
+            *_handled(self.during[incident], incident),
+        ]
+
+    def _books(self) -> list[str]:
+        counts, books = self.books.counts, self.books
+        dead = sum(books.dead_letters_read.values())
+        codes = ", ".join(f"{code} {n}" for code, n in sorted(books.dead_letters_read.items()))
+        return [
+            f"  Nothing lost: {books.sent:,} sent, {counts.received:,} received = "
+            f"{counts.decided:,} decided + {counts.rejected:,} rejected + "
+            f"{counts.tombstones:,} tombstones.",
+            f"  Read back: {books.decisions_read:,} decisions with {books.distinct_ids:,} ids, "
+            f"{dead:,} dead letters",
+            f"  ({codes}).",
+        ]
+
+    def _verdict(self) -> list[str]:
+        faults = self.faults()
+        if not faults:
+            return ["  All three incidents were seen and the counts add up."]
+        return ["  Something is missing:", *(f"    - {fault}" for fault in faults)]
+
+
+def day(event_time_ms: int) -> str:
+    """Write a moment of event time as a date.
+
+    Example:
+        >>> day(1_472_688_000_000)
+        '2016-09-01'
+    """
+    return datetime.fromtimestamp(event_time_ms / 1000, UTC).strftime("%Y-%m-%d")
+
+
+def _handled(outcomes: Mapping[Outcome, int], incident: Incident) -> list[str]:
+    """Say how the events were answered that the incident kept from the model."""
+    hit = {o: count for o, count in outcomes.items() if o.reason in incident.reasons}
+    reasons = Counter[str]()
+    answers = Counter[str]()
+    for outcome, count in hit.items():
+        reasons[outcome.reason] += count
+        answers[f"rule {outcome.rule}" if outcome.rule else outcome.source] += count
+    why = ", ".join(f"{reason} {count:,}" for reason, count in reasons.most_common())
+    who = ", ".join(f"{answer} {count:,}" for answer, count in answers.most_common())
+    return [
+        f"     done   {sum(hit.values()):,} of {sum(outcomes.values()):,} events answered without "
+        f"the model ({why}):",
+        f"            {who}",
+    ]
