@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, NamedTuple, get_args, get_origin
 
 import msgspec
-from msgspec import NODEFAULT, Meta, Struct, ValidationError
+from msgspec import NODEFAULT, Struct, ValidationError
 from msgspec.structs import FieldInfo
 
 from sidecar.config.faults import FAULTY, Faults
@@ -66,14 +66,15 @@ class Converter:
             return FAULTY
         if raw is None and is_section(kind):
             return self._section({}, kind, path)  # `monitors:` with nothing below it
-        for bare, limits in map(unwrap, members(kind)):
+        for member in members(kind):
+            bare, _ = unwrap(member)
             if is_section(bare) and isinstance(raw, dict):
                 return self._section(raw, bare, path)
             if get_origin(bare) is list and isinstance(raw, list):
-                return self._list(raw, get_args(bare)[0], limits, path)
+                return self._list(raw, member, path)
             if get_origin(bare) is dict and isinstance(raw, dict):
                 return map_scalars(raw, _read_substituted, path)
-        return self._scalar(raw, kind, path, default)
+        return self._scalar(raw, kind, path, _mend(kind, default))
 
     def _section(self, raw: dict[str, object], section: type[Struct], path: str) -> Any:
         fields = msgspec.structs.fields(section)
@@ -106,16 +107,18 @@ class Converter:
                 for clash in check(**{name: sound[name] for name in names}):
                     self._faults.add(path + clash.at, clash.message, clash.mend)
 
-    def _list(self, raw: list[object], item: Any, limits: Sequence[Meta], path: str) -> Any:
+    def _list(self, raw: list[object], kind: Any, path: str) -> Any:
+        bare, limits = unwrap(kind)
+        (item,) = get_args(bare)
         values = [
             self.convert(value, item, f"{path}[{index}]") for index, value in enumerate(raw)
         ]
         for limit in limits:
-            whole: Any = Annotated[list[Any], limit]
-            values.append(self._scalar(raw, whole, path, None))
+            length: Any = Annotated[list[Any], limit]
+            values.append(self._scalar(raw, length, path, _mend(kind, None)))
         return FAULTY if FAULTY in values else values[: len(raw)]
 
-    def _scalar(self, raw: object, kind: Any, path: str, default: object) -> Any:
+    def _scalar(self, raw: object, kind: Any, path: str, mend: str) -> Any:
         readings = [str(raw), scalar(raw)] if isinstance(raw, Substituted) else [raw]
         messages = []
         for reading in readings:
@@ -124,7 +127,7 @@ class Converter:
                 return _positive(value) if extra(kind, "positive") else value
             except ValidationError as error:
                 messages.append(str(error))
-        self._faults.add(path, messages[0], _mend(kind, default))
+        self._faults.add(path, messages[0], mend)
         return FAULTY
 
     def _decode(self, kind: Any, raw: object) -> object:

@@ -4,8 +4,8 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-# Digits are limited so that a float holds every value; no real span or size needs more.
-_DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)\s*(ms|s|m|h|d)", re.ASCII)
+# Digits are limited so that 64 bits hold every value; no real span or size needs more.
+_DURATION = re.compile(r"(\d{1,11}(?:\.\d{1,9})?)\s*(ms|s|m|h|d)", re.ASCII)
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _SIZE = re.compile(r"(\d{1,15}(?:\.\d{1,9})?)\s*(B|KiB|MiB|GiB|kB|MB|GB)?", re.ASCII)
 _ADDRESS = re.compile(r"(\[[^\[\]\s]+\]|[^\[\]:\s]+):(\d{1,5})", re.ASCII)
