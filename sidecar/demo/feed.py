@@ -69,6 +69,11 @@ class Feed:
         self._thread.start()
 
     @property
+    def progress(self) -> float:
+        """Share of the records that are sent."""
+        return self.sent / len(self._stream)
+
+    @property
     def running(self) -> bool:
         """Whether records are still to come."""
         return self._thread.is_alive()

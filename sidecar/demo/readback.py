@@ -86,8 +86,8 @@ class Readback:
             self._take_decision(self._decoder.decode(message.value() or b""))
             return
         self.dead_letters += 1
-        codes = [value for name, value in message.headers() or [] if name == _CODE]
-        self.codes.update(value.decode() for value in codes if isinstance(value, bytes))
+        code = dict(message.headers() or []).get(_CODE)
+        self.codes[code.decode() if isinstance(code, bytes) else "none"] += 1
 
     def _take_decision(self, decision: Decision) -> None:
         self.decisions += 1

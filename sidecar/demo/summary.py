@@ -75,8 +75,8 @@ class Summary:
     def text(self) -> str:
         """Write the whole, for a terminal 96 columns wide."""
         parts = [
-            "What happened. Times are event time; numbers are the sidecar's own, from its status",
-            "API, its /metrics, and the topics it wrote, read back.",
+            "What happened. Times are event time; numbers are the sidecar's own, from its",
+            "status API, its /metrics, and the topics that it wrote, read back.",
             "",
             f"  Before the first incident: {self.alarms} of {self.verdicts:,} drift verdicts "
             "past their critical value.",
@@ -148,7 +148,7 @@ def _handled(outcomes: Mapping[Outcome, int], incident: Incident) -> list[str]:
     why = ", ".join(f"{reason} {count:,}" for reason, count in reasons.most_common())
     who = ", ".join(f"{answer} {count:,}" for answer, count in answers.most_common())
     return [
-        f"     done   {sum(hit.values()):,} of {sum(outcomes.values()):,} events answered without "
-        f"the model ({why}):",
+        f"     done   {sum(hit.values()):,} of {sum(outcomes.values()):,} events answered "
+        f"without the model ({why}):",
         f"            {who}",
     ]

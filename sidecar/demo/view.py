@@ -54,7 +54,7 @@ class View(Protocol):
 
 
 class LineView:
-    """Plain lines: the state every few seconds, and each incident when it begins and is seen."""
+    """Plain lines: the state every few seconds, each incident when it begins and is seen."""
 
     def __init__(self, console: Console) -> None:
         """Write to a console."""

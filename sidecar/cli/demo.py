@@ -1,0 +1,57 @@
+"""`sidecar demo`: the whole product on this machine."""
+
+import os
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import click
+
+from sidecar.errors import Finding, UserError
+
+_PACKAGES = ("confluent_kafka", "pyarrow", "rich")
+
+
+@click.command()
+@click.option(
+    "--seconds",
+    type=click.FloatRange(min=20, max=3600),
+    default=60.0,
+    show_default=True,
+    help="How long three years take.",
+)
+@click.option(
+    "--serve", is_flag=True, help="Keep metrics and status page up afterwards, until Ctrl-C."
+)
+@click.option(
+    "--keep",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder in which config, bundle and log stay; `sidecar run` can use them.",
+)
+def demo(seconds: float, serve: bool, keep: Path | None) -> None:
+    """Show the whole product on this machine: broker, model, three incidents.
+
+    Streams three years of census rows through a sidecar on an embedded broker. On the way
+    values go missing, a unit changes, and the model fails. Ends by itself, with a summary.
+
+    Exit codes: 0 when all incidents were seen and every record is accounted for, else 1.
+
+    Example: sidecar demo --serve
+    """
+    _need_extra()
+    from rich.console import Console
+
+    from sidecar.demo.run import DemoOptions, run_demo
+
+    options = DemoOptions(seconds=seconds, serve=serve, keep=keep)
+    sys.exit(run_demo(options, Console(), os.environ))
+
+
+def _need_extra() -> None:
+    missing = [package for package in _PACKAGES if find_spec(package) is None]
+    if missing:
+        mend = "pip install 'sidecar[demo]'"
+        raise UserError(
+            "the demo",
+            [Finding(package, "the package is not installed", mend) for package in missing],
+        )
