@@ -117,6 +117,10 @@ _REASONS: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
         (kafka_errors.UnknownTopicOrPartitionError, kafka_errors.InvalidTopicError),
         "topic_missing",
     ),
+    (
+        (kafka_errors.NotLeaderForPartitionError, kafka_errors.LeaderNotAvailableError),
+        "no_leader",
+    ),
     ((kafka_errors.NotEnoughReplicasError,), "not_enough_replicas"),
     ((kafka_errors.OutOfOrderSequenceNumber, kafka_errors.UnknownProducerId), "sequence_lost"),
     ((TimeoutError, kafka_errors.KafkaTimeoutError), "timeout"),
