@@ -26,7 +26,7 @@ _WORDS: dict[str, bool | None] = {
     **dict.fromkeys(("true", "True", "TRUE"), True),
     **dict.fromkeys(("false", "False", "FALSE"), False),
 }
-_SURROGATE = re.compile("[\ud800-\udfff]")
+_UNFIT = re.compile("[\0\ud800-\udfff]")  # no file name and no UTF-8 can hold them
 _PLAIN_TAGS = {f"tag:yaml.org,2002:{kind}" for kind in ("str", "seq", "map")}
 
 
@@ -80,11 +80,11 @@ def refuse_odd_scalars(tree: object, faults: Faults) -> object:
         match value:
             case None | int() | Faulty():
                 return value
-            case str() if not _SURROGATE.search(value):
+            case str() if not _UNFIT.search(value):
                 return value
             case float() if isfinite(value):
                 return value
-        faults.add(path, f"`{value!a}` is no value of a setting", "write text or a number")
+        faults.add(path, "is neither text nor a finite number", "write one of these")
         return FAULTY
 
     return map_scalars(tree, check)

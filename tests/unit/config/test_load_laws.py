@@ -103,6 +103,7 @@ def test_any_text_is_refused(
         pytest.param("json", '{"a":' * 600 + "1" + "}" * 600, id="deep but valid JSON map"),
         pytest.param("json", '{"a": ' + "9" * 5_000 + "}", id="long JSON number"),
         pytest.param("json", '{"model": "\\ud800"}', id="half a character"),
+        pytest.param("json", '{"model": {"bundle": "a\\u0000b"}}', id="NUL in a path"),
         pytest.param("toml", ".".join(["a"] * 5_000) + " = 1", id="deep TOML key"),
         pytest.param("toml", "a = " + "9" * 5_000, id="long TOML number"),
         pytest.param("toml", "model.bundle = 1979-05-27", id="TOML date"),

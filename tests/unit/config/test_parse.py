@@ -1,11 +1,13 @@
 """Text to a plain tree, and what is said when it is none."""
 
+from datetime import date
+from math import inf, nan
 from pathlib import Path
 
 import pytest
 
-from sidecar.config.faults import Faults
-from sidecar.config.parse import parse
+from sidecar.config.faults import FAULTY, Faults
+from sidecar.config.parse import parse, refuse_odd_scalars
 from sidecar.errors import ConfigError, Finding
 
 
@@ -117,3 +119,15 @@ def test_a_file_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:
     assert error.value.findings == (
         Finding("$", "is not UTF-8 at byte 6", "save the file as UTF-8"),
     )
+
+
+@pytest.mark.parametrize("value", [inf, nan, date(2026, 1, 31), "hunter2\ud800", "hunter2\0"])
+def test_what_no_setting_can_hold_is_refused_and_not_repeated(value: object) -> None:
+    faults = Faults()
+
+    assert refuse_odd_scalars({"a": [value, "text", 1.5, None, True]}, faults) == {
+        "a": [FAULTY, "text", 1.5, None, True]
+    }
+    assert faults.findings() == [
+        Finding("$.a[0]", "is neither text nor a finite number", "write one of these")
+    ]
