@@ -1,0 +1,330 @@
+import numpy as np
+import pytest
+
+from sidecar.bundle.manifest import (
+    Feature,
+    FeatureType,
+    Manifest,
+    ModelSpec,
+    ReferenceProfile,
+    Task,
+)
+from sidecar.bundle.profile import build_profile
+from sidecar.config.settings import DriftSettings, MonitorSettings
+from sidecar.config.values import Duration
+from sidecar.errors import ConfigError
+from sidecar.events import (
+    DecisionBatch,
+    EventBatch,
+    Features,
+    Reason,
+    RecordBatch,
+    Source,
+    Span,
+)
+from sidecar.monitors.drift import DriftMonitor
+from sidecar.monitors.snapshot import SubjectDrift, WindowSnapshot
+
+FEATURES = (
+    Feature(name="age", type=FeatureType.FLOAT),
+    Feature(name="sex", type=FeatureType.STRING, categories=("f", "m")),
+)
+LABELS = ("no", "yes")
+START = 1_700_000_040_000
+"""Begin of a minute."""
+
+
+def manifest(task: Task = Task.BINARY) -> Manifest:
+    return Manifest(
+        format=1,
+        name="credit",
+        version="7",
+        created="2026-01-01T00:00:00Z",
+        model=ModelSpec(task=task, inputs=(), scores=(), labels=LABELS),
+        features=FEATURES,
+        files={},
+    )
+
+
+def rows(count: int, *, seed: int = 1, shift: float = 0.0) -> Features:
+    rng = np.random.default_rng(seed)
+    age = rng.normal(40.0 + shift, 10.0, count)
+    return Features(np.column_stack((age, rng.integers(0, 2, count))), {})
+
+
+def scores(count: int, *, seed: int = 1) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    return np.random.default_rng(seed).beta(2, 4, count)
+
+
+def reference(task: Task = Task.BINARY) -> ReferenceProfile:
+    score = scores(20_000)
+    known = task is not Task.REGRESSION
+    return build_profile(
+        FEATURES,
+        rows(20_000),
+        score,
+        np.maximum(score, 1 - score) if known else None,
+        (score >= 0.5).astype(np.int32) if known else None,
+        LABELS if known else (),
+        task,
+    )
+
+
+def settings(**changed: object) -> MonitorSettings:
+    given: dict[str, object] = {
+        "windows": [Duration(300_000), Duration(3_600_000)],
+        "drift": DriftSettings(false_discovery_rate=0.001),
+        **changed,
+    }
+    return MonitorSettings(**given)  # type: ignore[arg-type]
+
+
+def decided(features: Features, *, start_ms: int = START, **columns: object) -> DecisionBatch:
+    """Build a batch of two partitions, with an event every 10 ms in each."""
+    count = len(features)
+    half = count // 2
+    spans = (Span(0, 0, half), Span(3, half, count))
+    times = start_ms + 10 * np.concatenate((np.arange(half), np.arange(count - half)))
+    blank = [b""] * count
+    records = RecordBatch("t", spans, np.arange(count), times, blank, blank, [()] * count)
+    no = np.zeros(count, np.bool_)
+    events = EventBatch(
+        records, np.arange(count), [""] * count, times, features, None, no, no, no
+    )
+    score = scores(count, seed=2)
+    given: dict[str, object] = {
+        "label": (score >= 0.5).astype(np.int32),
+        "score": score,
+        "confidence": np.maximum(score, 1 - score),
+        "source": np.full(count, Source.MODEL, np.uint8),
+        "reason": np.full(count, Reason.CONFIDENT, np.uint8),
+        **columns,
+    }
+    return DecisionBatch(
+        events=events,
+        rule=np.full(count, -1, np.int32),
+        vocabulary=(*LABELS, "review"),
+        rules=(),
+        **given,  # type: ignore[arg-type]
+    )
+
+
+def shortest(monitor: DriftMonitor) -> WindowSnapshot:
+    return monitor.snapshot().windows[0]
+
+
+def subject(monitor: DriftMonitor, name: str) -> SubjectDrift:
+    return next(one for one in shortest(monitor).subjects if one.name == name)
+
+
+def test_all_windows_and_subjects_are_there_before_the_first_event() -> None:
+    snapshot = DriftMonitor(manifest(), reference(), settings()).snapshot()
+
+    assert (snapshot.newest_event_time_ms, snapshot.late, snapshot.future) == (None, 0, 0)
+    assert [window.window for window in snapshot.windows] == ["5m", "1h"]
+    for window in snapshot.windows:
+        assert (window.start_ms, window.end_ms, window.records, window.ready) == (
+            0,
+            0,
+            0,
+            False,
+        )
+        assert set(window.decisions.values()) == {0}
+        assert [
+            (one.name, one.subject, one.records, one.scores) for one in window.subjects
+        ] == [
+            ("age", "feature", 0, ()),
+            ("sex", "feature", 0, ()),
+            ("score", "score", 0, ()),
+            ("confidence", "confidence", 0, ()),
+            ("label", "label", 0, ()),
+        ]
+
+
+def test_nothing_drifts_where_events_are_as_the_reference() -> None:
+    monitor = DriftMonitor(manifest(), reference(), settings())
+
+    monitor.observe(decided(rows(2_000, seed=5)))
+
+    window = shortest(monitor)
+    assert window.ready
+    assert (window.records, window.start_ms, window.end_ms) == (
+        2_000,
+        START + 60_000 - 300_000,
+        START + 60_000,
+    )
+    assert [one.drifting for one in window.subjects] == [False] * 5
+    assert [score.exceeded for one in window.subjects for score in one.scores] == [False] * 13
+
+
+def test_the_feature_that_shifts_drifts_and_no_other() -> None:
+    monitor = DriftMonitor(manifest(), reference(), settings())
+
+    monitor.observe(decided(rows(2_000, seed=5, shift=5.0)))
+
+    assert [one.name for one in shortest(monitor).subjects if one.drifting] == ["age"]
+    found = {score.method: score.value for score in subject(monitor, "age").scores}
+    # Half a standard deviation: its square for PSI, 0.425 and 0.399 of it for the other two.
+    assert found == pytest.approx({"psi": 0.25, "js": 0.2, "ks": 0.2}, rel=0.2)
+
+
+def test_missing_unseen_and_out_of_range_have_shares_of_their_own() -> None:
+    monitor = DriftMonitor(manifest(), reference(), settings())
+    features = rows(1_000, seed=5)
+    features.matrix[:100, 0] = np.nan
+    features.matrix[100:150, 0] = 1_000.0
+    features.matrix[:20, 1] = 2.0
+
+    monitor.observe(decided(features))
+
+    age, sex = subject(monitor, "age"), subject(monitor, "sex")
+    assert (age.missing_ratio, age.unseen_ratio, age.out_of_range_ratio) == (0.1, 0.0, 0.05)
+    assert (sex.missing_ratio, sex.unseen_ratio, sex.out_of_range_ratio) == (0.0, 0.02, 0.0)
+    assert age.reference_missing_ratio == 0.0
+    assert (age.drifting, sex.drifting) == (True, True)
+
+
+def test_pictures_have_a_name_and_two_shares_for_each_bin() -> None:
+    monitor = DriftMonitor(manifest(), reference(), settings())
+
+    monitor.observe(decided(Features(np.array([[np.nan, 0.0]] * 3 + [[40.0, 2.0]]), {})))
+
+    age, sex = subject(monitor, "age"), subject(monitor, "sex")
+    assert (len(age.bins), age.bins[-2:]) == (12, ("out of range", "missing"))
+    assert age.reference[:10] == pytest.approx([0.1] * 10, abs=0.01)
+    assert (age.current[-1], sum(age.current)) == (0.75, 1.0)
+    assert (sex.bins, sex.current) == (("f", "m", "unseen", "missing"), (0.75, 0.0, 0.25, 0.0))
+    assert sex.reference == pytest.approx((0.5, 0.5, 0.0, 0.0), abs=0.02)
+
+
+def test_only_answers_of_the_model_count_as_score_confidence_and_label() -> None:
+    monitor = DriftMonitor(manifest(), reference(), settings())
+    sources = [Source.MODEL, Source.UPSTREAM, Source.RULE, Source.CACHE, Source.DEFAULT] * 2
+    reasons = [
+        Reason.CONFIDENT,
+        Reason.UPSTREAM,
+        Reason.LOW_CONFIDENCE,
+        *[Reason.MODEL_ERROR] * 2,
+    ]
+
+    monitor.observe(
+        decided(
+            rows(10),
+            source=np.array(sources, np.uint8),
+            reason=np.array(reasons * 2, np.uint8),
+            label=np.array([0, 1, 2, 2, 2] * 2, np.int32),
+        )
+    )
+
+    window = shortest(monitor)
+    assert window.decisions == {"model": 2, "upstream": 2, "rule": 2, "cache": 2, "default": 2}
+    assert [one.records for one in window.subjects] == [10, 10, 6, 6, 4]
+    assert subject(monitor, "label").current == (0.5, 0.5, 0.0, 0.0)
+
+
+def test_labels_that_the_model_does_not_have_are_unseen() -> None:
+    monitor = DriftMonitor(manifest(), reference(), settings())
+
+    monitor.observe(decided(rows(4), label=np.array([0, 1, 2, -1], np.int32)))
+
+    label = subject(monitor, "label")
+    assert (label.unseen_ratio, label.missing_ratio) == (0.25, 0.25)
+    assert label.bins == ("no", "yes", "unseen", "missing")
+
+
+def test_a_window_with_too_few_records_gives_no_verdict() -> None:
+    monitor = DriftMonitor(manifest(), reference(), settings(min_records=200))
+
+    monitor.observe(decided(rows(199, shift=30.0)))
+
+    window = shortest(monitor)
+    assert not window.ready
+    assert [one.scores for one in window.subjects] == [()] * 5
+
+
+def test_a_subject_with_too_few_records_gives_no_verdict() -> None:
+    monitor = DriftMonitor(manifest(), reference(), settings(min_records=200))
+    open_circuit = np.full(300, Reason.CIRCUIT_OPEN, np.uint8)
+    by_rule = np.full(300, Source.RULE, np.uint8)
+
+    monitor.observe(decided(rows(300), reason=open_circuit, source=by_rule))
+
+    window = shortest(monitor)
+    assert window.ready
+    assert [len(one.scores) for one in window.subjects] == [3, 2, 0, 0, 0]
+
+
+def test_a_regression_has_no_confidence_and_no_label() -> None:
+    monitor = DriftMonitor(manifest(Task.REGRESSION), reference(Task.REGRESSION), settings())
+    nobody = np.full(1_000, np.nan)
+
+    monitor.observe(decided(rows(1_000), confidence=nobody, label=np.full(1_000, -1, np.int32)))
+
+    assert [one.name for one in shortest(monitor).subjects] == ["age", "sex", "score"]
+    assert not subject(monitor, "score").drifting
+
+
+def test_chosen_features_are_watched_and_no_others() -> None:
+    monitor = DriftMonitor(manifest(), reference(), settings(features=["sex"]))
+
+    monitor.observe(decided(rows(500)))
+
+    assert [one.name for one in shortest(monitor).subjects][:2] == ["sex", "score"]
+    assert sum(subject(monitor, "sex").current[:2]) == 1.0
+
+
+def test_a_feature_that_the_model_does_not_have_is_refused() -> None:
+    with pytest.raises(ConfigError, match="The model has no feature `income`"):
+        DriftMonitor(manifest(), reference(), settings(features=["age", "income"]))
+
+
+def test_late_and_future_events_are_counted() -> None:
+    monitor = DriftMonitor(manifest(), reference(), settings(lateness=Duration(0)))
+    batch = decided(rows(10))
+    batch.events.event_time_ms[3] -= 1_000
+    batch.events.future[[1, 2, 9]] = True
+
+    monitor.observe(batch)
+
+    snapshot = monitor.snapshot()
+    assert (snapshot.late, snapshot.future, snapshot.windows[0].records) == (1, 3, 9)
+    assert snapshot.newest_event_time_ms == START + 40
+
+
+def test_revoked_partitions_are_taken_out() -> None:
+    monitor = DriftMonitor(manifest(), reference(), settings())
+    monitor.observe(decided(rows(500)))
+
+    monitor.revoked([3])
+
+    assert [one.records for one in shortest(monitor).subjects] == [250] * 5
+
+
+def test_batches_of_any_size_give_the_same_snapshot() -> None:
+    whole, parts = (DriftMonitor(manifest(), reference(), settings()) for _ in range(2))
+    batch = decided(rows(3_000, shift=2.0))
+
+    whole.observe(batch)
+    for positions in np.array_split(np.arange(3_000), 7):
+        parts.observe(batch.take(positions))
+
+    assert whole.snapshot() == parts.snapshot()
+
+
+def test_refused_records_change_nothing() -> None:
+    monitor = DriftMonitor(manifest(), reference(), settings())
+    before = monitor.snapshot()
+
+    monitor.rejected(decided(rows(4)).events, [])
+
+    assert monitor.snapshot() == before
+
+
+def test_panes_restore_the_windows_in_another_process() -> None:
+    first, second = (DriftMonitor(manifest(), reference(), settings()) for _ in range(2))
+    first.observe(decided(rows(1_000)))
+
+    for partition, state in first.windows.partitions.items():
+        second.windows.restore(partition, state)
+
+    assert second.snapshot() == first.snapshot()
