@@ -1,0 +1,109 @@
+"""`python -m loadtests`: the sidecar beside loops that do less, on a real Kafka, in turns."""
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from tests.brokers.apache import start_broker
+
+from loadtests import data, race, report, stages
+from loadtests.bundle import MODEL, build_bundle
+from loadtests.contestants import CONTESTANTS, Contestant
+from loadtests.race import Plan, Result, RunFailedError
+from loadtests.topics import PARTITIONS, Topics
+from sidecar.clock import SystemClock
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def main() -> int:
+    """Run the race and write the report."""
+    options = _options()
+    wanted = [c for c in CONTESTANTS if not options.only or c.name in options.only]
+    with tempfile.TemporaryDirectory(prefix="sidecar-loadtest-") as folder:
+        with _broker(options.brokers, Path(folder)) as brokers:
+            plan = _prepare(brokers, Path(folder), options.records)
+            try:
+                rounds = list(_rounds(wanted, plan, brokers, options.rounds))
+            except RunFailedError as error:
+                print(error, file=sys.stderr)
+                return 1
+        alone = stages.measure(plan.bundle)
+    settings = {
+        "records": options.records,
+        "rounds": options.rounds,
+        "partitions": PARTITIONS,
+        "bytes per event": round(_mean_size()),
+        "acks": "all",
+    }
+    found = report.Report(report.conditions(settings), rounds, alone)
+    print(report.markdown(found))
+    print(f"written to {report.write(found, options.out)}")
+    return 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m loadtests", description=__doc__)
+    names = [contestant.name for contestant in CONTESTANTS]
+    parser.add_argument("--rounds", type=int, default=3, help="turns of all (default: 3)")
+    parser.add_argument("--records", type=int, default=2_000_000, help="events on the topic")
+    parser.add_argument("--only", nargs="+", choices=names, help="leave the others out")
+    parser.add_argument("--brokers", help="host:port of a Kafka that is there already")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the report")
+    return parser.parse_args()
+
+
+@contextmanager
+def _broker(given: str | None, folder: Path) -> Iterator[str]:
+    """Give the brokers that are named, or start one and end it afterwards."""
+    if given:
+        yield given
+        return
+    with start_broker(folder / "broker") as brokers:
+        yield brokers
+
+
+def _prepare(brokers: str, folder: Path, records: int) -> Plan:
+    """Build the bundle and fill the topic that everybody reads."""
+    logs = folder / "logs"
+    logs.mkdir()
+    bundle = build_bundle(folder)
+    now_ms = SystemClock().now_ms()
+    events = f"loadtest-{now_ms}.events"
+    first_ms = now_ms - records * 1_000 // data.EVENT_RATE
+    with closing(Topics(brokers)) as topics:
+        topics.create([events])
+        print(f"writing {records:,} events", flush=True)
+        topics.fill(events, data.records(records, first_ms=first_ms))
+    return Plan(events=events, records=records, model=MODEL, bundle=bundle, logs=logs)
+
+
+def _rounds(
+    wanted: Sequence[Contestant], plan: Plan, brokers: str, count: int
+) -> Iterator[list[Result]]:
+    """Run each contestant once per round, each round beginning with another one."""
+    for number in range(count):
+        first = number % len(wanted)
+        results = []
+        for contestant in [*wanted[first:], *wanted[:first]]:
+            label = f"{plan.events.removesuffix('.events')}.{number}.{contestant.name}"
+            result = race.run(contestant, plan, brokers, label)
+            print(
+                f"round {number + 1}  {contestant.name:10} {result.cpu_us:6.2f} CPU µs/event  "
+                f"{result.rate:9,.0f} events/s",
+                flush=True,
+            )
+            results.append(result)
+        yield results
+
+
+def _mean_size() -> float:
+    sample = [value for _, value in data.records(1_000, first_ms=0)]
+    return sum(map(len, sample)) / len(sample)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

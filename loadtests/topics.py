@@ -1,0 +1,68 @@
+"""The broker's side of a run, through a client library that no contestant uses."""
+
+from collections.abc import Iterable, Sequence
+
+from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+
+PARTITIONS = 4
+_ANSWER_S = 30.0
+
+
+class Topics:
+    """Makes topics, fills them, and counts what brokers acknowledged."""
+
+    def __init__(self, brokers: str) -> None:
+        """Connect when first used."""
+        self._brokers = brokers
+        self._admin = AdminClient({"bootstrap.servers": brokers})
+        self._reader = Consumer({"bootstrap.servers": brokers, "group.id": "loadtests"})
+
+    def create(self, names: Sequence[str]) -> None:
+        """Make topics of `PARTITIONS` partitions."""
+        topics = [NewTopic(name, PARTITIONS, 1) for name in names]
+        for done in self._admin.create_topics(topics).values():
+            done.result(_ANSWER_S)
+
+    def delete(self, names: Sequence[str]) -> None:
+        """Remove topics."""
+        for done in self._admin.delete_topics(list(names)).values():
+            done.result(_ANSWER_S)
+
+    def fill(self, topic: str, records: Iterable[tuple[bytes, bytes]]) -> int:
+        """Write records, spread over the partitions in turn, and give their number."""
+        producer = Producer(
+            {
+                "bootstrap.servers": self._brokers,
+                "acks": "all",
+                "linger.ms": 50,
+                "batch.size": 500_000,
+                "queue.buffering.max.messages": 200_000,
+            }
+        )
+        count = 0
+        for count, (key, value) in enumerate(records, 1):
+            while True:
+                try:
+                    producer.produce(topic, value, key, partition=count % PARTITIONS)
+                    break
+                except BufferError:
+                    producer.poll(0.1)
+        if producer.flush(60.0):
+            raise TimeoutError("the broker did not take all records within a minute")
+        return count
+
+    def written(self, topics: Iterable[str]) -> int:
+        """Count the records of some new topics, by their end offsets."""
+        return sum(
+            self._reader.get_watermark_offsets(
+                TopicPartition(topic, partition), timeout=_ANSWER_S, cached=False
+            )[1]
+            for topic in topics
+            for partition in range(PARTITIONS)
+        )
+
+    def close(self) -> None:
+        """Disconnect."""
+        self._reader.close()
