@@ -8,15 +8,15 @@ from sidecar.bundle.manifest import Calibration, Curve, ReliabilityBin
 from sidecar.config.settings import ConfidenceSettings
 from sidecar.errors import ConfigError, Finding
 from sidecar.events import BoolColumn, Float64Column
+from sidecar.stats.probability import Measure
 
 # Fewer rows above a threshold say nothing about the error there: of 30, one wrong is 3 %.
 _FEWEST_ROWS = 30
 _MOST_POINTS = 200
 _BINS = 10
-_SUREST = "max_probability"
 
 
-def calibrate(confidence: Mapping[str, Float64Column], correct: BoolColumn) -> Calibration:
+def calibrate(confidence: Mapping[Measure, Float64Column], correct: BoolColumn) -> Calibration:
     """Measure the error at each threshold, for every confidence measure.
 
     Args:
@@ -29,8 +29,10 @@ def calibrate(confidence: Mapping[str, Float64Column], correct: BoolColumn) -> C
     """
     return Calibration(
         records=len(correct),
-        curves={measure: _curve(column, correct) for measure, column in confidence.items()},
-        reliability=_reliability(confidence[_SUREST], correct),
+        curves={
+            str(measure): _curve(column, correct) for measure, column in confidence.items()
+        },
+        reliability=_reliability(confidence["max_probability"], correct),
     )
 
 
@@ -72,7 +74,7 @@ def _curve(confidence: Float64Column, correct: BoolColumn) -> Curve:
     ascending = confidence[order]
     # wrong[k]: wrong answers among the rows from position k up.
     wrong = np.cumsum(~correct[order][::-1])[::-1]
-    values, first = np.unique(ascending, return_index=True)
+    first = np.unique(ascending, return_index=True)[1]
     above = len(ascending) - first
     starts = first[above >= _FEWEST_ROWS]
     if len(starts) > _MOST_POINTS:

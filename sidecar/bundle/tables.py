@@ -4,6 +4,8 @@ import csv
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ import numpy as np
 
 from sidecar.bundle.manifest import FeatureType
 from sidecar.errors import Finding, UserError
-from sidecar.events import Float64Column
+from sidecar.events import BoolColumn, Float64Column
 
 # `007` is a code, not a number, and so is everything that only Python reads as one (`1_000`).
 _INTEGER = re.compile(r"[+-]?(0|[1-9]\d*)", re.ASCII)
@@ -43,6 +45,11 @@ class Column:
             return self.text
         numbers = np.empty(0) if self.numbers is None else self.numbers
         return [None if np.isnan(number) else self._written(number) for number in numbers]
+
+    def take(self, rows: BoolColumn) -> "Column":
+        """Give the marked rows."""
+        text = None if self.text is None else list(compress(self.text, rows.tolist()))
+        return Column(self.kind, None if self.numbers is None else self.numbers[rows], text)
 
     def _written(self, number: float) -> str:
         if self.kind is FeatureType.BOOLEAN:
@@ -164,48 +171,37 @@ def _typed_column(values: Sequence[Any]) -> Column:
 
 def _read_parquet(path: Path) -> Table:
     try:
-        import pyarrow  # noqa: PLC0415  an extra
-        import pyarrow.parquet  # noqa: PLC0415
+        arrow = import_module("pyarrow")
+        parquet = import_module("pyarrow.parquet")
     except ImportError as exc:
         mend = "install the extra: pip install 'sidecar[parquet]', or give CSV or JSONL"
         raise _unreadable(path, "is Parquet, and pyarrow is not installed", mend) from exc
     try:
-        table = pyarrow.parquet.read_table(path)
-    except (pyarrow.ArrowException, ValueError) as exc:
+        table = parquet.read_table(path)
+    except arrow.ArrowException as exc:
         raise _unreadable(path, f"is not Parquet: {exc}", "check the file") from exc
-    columns = {}
-    for name in table.column_names:
-        values = table[name]
-        columns[name] = _arrow_column(values, pyarrow)
-    return columns
+    return {name: _arrow_column(table[name], arrow) for name in table.column_names}
 
 
-def _arrow_column(values: Any, pyarrow: Any) -> Column:
+def _arrow_column(values: Any, arrow: Any) -> Column:
     """Give a column of Arrow's as one of ours."""
-    kinds = pyarrow.types
+    kinds = arrow.types
     if kinds.is_dictionary(values.type):
         values = values.cast(values.type.value_type)
-    kind = next(
-        (
-            kind
-            for test, kind in (
-                (kinds.is_boolean, FeatureType.BOOLEAN),
-                (kinds.is_integer, FeatureType.INTEGER),
-                (kinds.is_floating, FeatureType.FLOAT),
-                (kinds.is_decimal, FeatureType.FLOAT),
-                (kinds.is_null, FeatureType.FLOAT),
-            )
-            if test(values.type)
-        ),
-        None,
-    )
-    if kind is not None:
-        numbers = values.cast(pyarrow.int8()) if kind is FeatureType.BOOLEAN else values
-        floats = numbers.cast(pyarrow.float64(), safe=False)
-        return Column(kind, floats.to_numpy().astype(np.float64))
-    text = kinds.is_string(values.type) or kinds.is_large_string(values.type)
+    if kinds.is_boolean(values.type):
+        return Column(FeatureType.BOOLEAN, _arrow_numbers(values.cast(arrow.int8()), arrow))
+    if kinds.is_integer(values.type):
+        return Column(FeatureType.INTEGER, _arrow_numbers(values, arrow))
+    if any(test(values.type) for test in (kinds.is_floating, kinds.is_decimal, kinds.is_null)):
+        return Column(FeatureType.FLOAT, _arrow_numbers(values, arrow))
+    is_text = kinds.is_string(values.type) or kinds.is_large_string(values.type)
     texts = [None if value is None else str(value) for value in values.to_pylist()]
-    return Column(FeatureType.STRING if text else None, None, texts)
+    return Column(FeatureType.STRING if is_text else None, None, texts)
+
+
+def _arrow_numbers(values: Any, arrow: Any) -> Float64Column:
+    floats = values.cast(arrow.float64(), safe=False).to_numpy()
+    return np.array(floats, np.float64)
 
 
 def _unreadable(path: Path, message: str, mend: str) -> UserError:

@@ -1,0 +1,116 @@
+"""`CARD.md`: what a bundle is, for people."""
+
+from collections.abc import Iterator, Sequence
+
+from sidecar.bundle.evaluation import Evaluation
+from sidecar.bundle.manifest import (
+    Calibration,
+    Feature,
+    Manifest,
+    NumericProfile,
+    Profile,
+    ReferenceProfile,
+)
+
+
+def write_card(
+    manifest: Manifest,
+    reference: ReferenceProfile,
+    calibration: Calibration | None,
+    evaluation: Evaluation | None,
+) -> str:
+    """Write the card in Markdown, from the other parts of the bundle alone."""
+    lines = [
+        *_head(manifest, reference),
+        *_signature(manifest, reference),
+        *(_quality(evaluation) if evaluation is not None else ()),
+        *(_confidence(calibration) if calibration is not None else ()),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _head(manifest: Manifest, reference: ReferenceProfile) -> Iterator[str]:
+    yield f"# {manifest.name} {manifest.version}"
+    yield ""
+    spec = manifest.model
+    facts = {
+        "Task": spec.task.value,
+        "Labels": ", ".join(spec.labels),
+        "Intended use": manifest.intended_use,
+        "Owner": manifest.owner,
+        "Training data": manifest.training_data,
+        "Reference rows": f"{reference.records:,}",
+        "Created": manifest.created,
+    }
+    yield from _table(("", ""), [(name, value) for name, value in facts.items() if value])
+
+
+def _signature(manifest: Manifest, reference: ReferenceProfile) -> Iterator[str]:
+    yield "## Features"
+    yield ""
+    rows = [
+        (
+            f"`{feature.name}`",
+            feature.type.value,
+            "yes" if feature.required else "no",
+            _values(feature, reference.features[feature.name]),
+        )
+        for feature in manifest.features
+    ]
+    yield from _table(("Name", "Type", "Required", "Values in the reference"), rows)
+
+
+def _values(feature: Feature, profile: Profile) -> str:
+    unit = f" {feature.unit}" if feature.unit else ""
+    if isinstance(profile, NumericProfile):
+        return f"{profile.minimum:g} to {profile.maximum:g}{unit}, median {profile.centre:g}"
+    shown = ", ".join(str(value).lower() for value in profile.categories[:8])
+    more = len(profile.categories) - 8
+    return f"{shown} and {more} more" if more > 0 else shown
+
+
+def _quality(evaluation: Evaluation) -> Iterator[str]:
+    yield "## Quality on the reference rows"
+    yield ""
+    names = tuple(evaluation.metrics)
+    rows = [("all", f"{evaluation.records:,}", *_numbers(evaluation, names))]
+    for group, values in evaluation.groups.items():
+        for value, part in values.items():
+            rows.append((f"{group} = {value}", f"{part.records:,}", *_numbers(part, names)))
+    yield from _table(("Rows", "Count", *names), rows)
+
+
+def _numbers(evaluation: Evaluation, names: tuple[str, ...]) -> list[str]:
+    metrics = evaluation.metrics
+    return [f"{metrics[name]:.4g}" if name in metrics else "" for name in names]
+
+
+def _confidence(calibration: Calibration) -> Iterator[str]:
+    yield "## Confidence against accuracy"
+    yield ""
+    rows = [
+        (
+            f"{part.low:.1f} to {part.high:.1f}",
+            f"{part.records:,}",
+            f"{part.mean_confidence:.3f}",
+            f"{part.accuracy:.3f}",
+        )
+        for part in calibration.reliability
+    ]
+    yield from _table(
+        ("Probability of the answer", "Rows", "Mean", "Share that was right"), rows
+    )
+
+
+def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
+    yield _row(head)
+    yield _row(("---",) * len(head))
+    for row in rows:
+        yield _row(row)
+    yield ""
+
+
+def _row(cells: tuple[str, ...]) -> str:
+    return (
+        "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
+    )
