@@ -21,11 +21,11 @@ from sidecar.demo.probe import Probe
 from sidecar.demo.readback import Readback
 from sidecar.demo.stream import make_stream
 from sidecar.demo.summary import Books, Summary
+from sidecar.demo.table import DATA
 from sidecar.demo.view import LineView, LiveView, Moment, View
 from sidecar.demo.watch import Watch
 from sidecar.telemetry.logs import configure_logs
 
-DATA = Path(__file__).parent / "data"
 CONFIG = "sidecar.yaml"
 BUNDLE = "employment"
 LOG = "sidecar.log"

@@ -8,6 +8,9 @@ import numpy as np
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
+DATA = Path(__file__).parent / "data"
+"""What the package carries; `PROVENANCE.md` there says where it is from."""
+
 NOT_FEATURES = ("id", "employed", "year")
 _DAY_MS = 86_400_000
 

@@ -6,7 +6,6 @@ from typing import NamedTuple, Protocol, Self
 from rich.columns import Columns
 from rich.console import Console, Group
 from rich.live import Live
-from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
@@ -18,6 +17,7 @@ from sidecar.monitors.snapshot import SubjectDrift, WindowSnapshot
 
 LINE_EVERY_S = 5.0
 _MOST_SUBJECTS = 6
+_BAR_WIDTH = 72
 
 
 class Moment(NamedTuple):
@@ -172,10 +172,19 @@ def page(moment: Moment, links: Text) -> Group:
         _counted("fallback rule", counts.rules),
         _counted("dead letter", counts.rejections),
     ]
-    bar = ProgressBar(total=1.0, completed=moment.progress, width=60)
     return Group(
-        links, figures, bar, _incidents(moment), Columns(tables, padding=(0, 3)), _drift(moment)
+        links,
+        figures,
+        _bar(moment.progress),
+        _incidents(moment),
+        Columns(tables, padding=(0, 3)),
+        _drift(moment),
     )
+
+
+def _bar(progress: float) -> Text:
+    done = round(progress * _BAR_WIDTH)
+    return Text.assemble(("━" * done, "cyan"), ("━" * (_BAR_WIDTH - done), "dim"))
 
 
 def _counted(title: str, counts: Mapping[str, int]) -> Table:
