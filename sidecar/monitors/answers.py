@@ -44,18 +44,25 @@ class AnswerColumns:
             )
         )
 
-    def excluded(self, decisions: DecisionBatch) -> NDArray[np.bool_]:
-        """Mark what does not count: scores of rows that nobody scored, labels not of the model.
+    def excluded(
+        self, decisions: DecisionBatch, matrix: NDArray[np.float64]
+    ) -> NDArray[np.bool_]:
+        """Mark what does not count: scores that nobody gave, labels that are not the model's.
+
+        An upstream prediction may leave out what it likes: that is no missing value, for else a
+        service that sends labels alone would drift for ever.
 
         Args:
             decisions: A decided batch.
+            matrix: What `matrix` gave for it.
 
         Returns:
-            A mask of the shape of `matrix`.
+            A mask of the same shape.
         """
         unscored = _UNSCORED[decisions.reason]
         elsewhere = decisions.source > Source.UPSTREAM
-        return np.column_stack(
+        left_out = np.isnan(matrix) & (decisions.source == Source.UPSTREAM)[:, None]
+        return left_out | np.column_stack(
             (
                 unscored,
                 *([unscored] if self._has_confidence else ()),

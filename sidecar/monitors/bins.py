@@ -59,11 +59,9 @@ def category_bins(
 
 def _distinct(edges: tuple[float, ...]) -> list[str]:
     """Write numbers with as few digits as tell them apart, but at least six."""
-    for digits in range(6, 17):
-        texts = [f"{edge:.{digits}g}" for edge in edges]
-        if len(set(texts)) == len(texts):
-            return texts
-    return [repr(edge) for edge in edges]
+    written = ([f"{edge:.{digits}g}" for edge in edges] for digits in range(6, 18))
+    # Seventeen digits tell any two floats apart.
+    return next(texts for texts in written if len(set(texts)) == len(texts))
 
 
 def _text(category: str | int | bool) -> str:

@@ -105,9 +105,10 @@ class DriftMonitor:
     def _cells(self, decisions: DecisionBatch) -> CellMatrix:
         matrix = decisions.events.features.matrix
         features = matrix if self._all_features else matrix[:, self._columns]
-        answers = self._table.cells(self._answers.matrix(decisions), first=len(self._columns))
-        answers[self._answers.excluded(decisions)] = self._table.size
-        return np.concatenate((self._table.cells(features), answers), axis=1)
+        answers = self._answers.matrix(decisions)
+        answer_cells = self._table.cells(answers, first=len(self._columns))
+        answer_cells[self._answers.excluded(decisions, answers)] = self._table.size
+        return np.concatenate((self._table.cells(features), answer_cells), axis=1)
 
     def _window(self, window: Window) -> WindowSnapshot:
         sources = window.counts[self._table.slices[-1]][: len(SOURCE_NAMES)].tolist()

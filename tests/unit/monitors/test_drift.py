@@ -184,6 +184,20 @@ def test_missing_unseen_and_out_of_range_have_shares_of_their_own() -> None:
     assert (age.drifting, sex.drifting) == (True, True)
 
 
+def test_missing_values_move_psi_and_js_but_not_ks() -> None:
+    monitor = DriftMonitor(manifest(), reference(), settings())
+    features = rows(2_000, seed=5)
+    features.matrix[::2, 0] = np.nan
+
+    monitor.observe(decided(features))
+
+    assert {score.method: score.exceeded for score in subject(monitor, "age").scores} == {
+        "psi": True,
+        "js": True,
+        "ks": False,
+    }
+
+
 def test_pictures_have_a_name_and_two_shares_for_each_bin() -> None:
     monitor = DriftMonitor(manifest(), reference(), settings())
 
@@ -222,6 +236,25 @@ def test_only_answers_of_the_model_count_as_score_confidence_and_label() -> None
     assert subject(monitor, "label").current == (0.5, 0.5, 0.0, 0.0)
 
 
+def test_what_upstream_leaves_out_is_not_missing() -> None:
+    monitor = DriftMonitor(manifest(), reference(), settings())
+    nothing = np.full(6, np.nan)
+    sources = np.array([Source.UPSTREAM] * 4 + [Source.MODEL] * 2, np.uint8)
+
+    monitor.observe(
+        decided(
+            rows(6),
+            source=sources,
+            score=nothing,
+            confidence=nothing,
+            label=np.array([0, 0, -1, -1, -1, 1], np.int32),
+        )
+    )
+
+    answers = shortest(monitor).subjects[2:]
+    assert [(one.records, one.missing_ratio) for one in answers] == [(2, 1), (2, 1), (4, 0.25)]
+
+
 def test_labels_that_the_model_does_not_have_are_unseen() -> None:
     monitor = DriftMonitor(manifest(), reference(), settings())
 
@@ -232,14 +265,15 @@ def test_labels_that_the_model_does_not_have_are_unseen() -> None:
     assert label.bins == ("no", "yes", "unseen", "missing")
 
 
-def test_a_window_with_too_few_records_gives_no_verdict() -> None:
+@pytest.mark.parametrize(("records", "ready"), [(199, False), (200, True)])
+def test_a_window_with_too_few_records_gives_no_verdict(records: int, ready: bool) -> None:
     monitor = DriftMonitor(manifest(), reference(), settings(min_records=200))
 
-    monitor.observe(decided(rows(199, shift=30.0)))
+    monitor.observe(decided(rows(records, shift=30.0)))
 
     window = shortest(monitor)
-    assert not window.ready
-    assert [one.scores for one in window.subjects] == [()] * 5
+    assert window.ready is ready
+    assert [bool(one.scores) for one in window.subjects] == [ready] * 5
 
 
 def test_a_subject_with_too_few_records_gives_no_verdict() -> None:
