@@ -274,7 +274,7 @@ MODEL_INFO = Spec(
     Section.MODEL,
     "sidecar_model_info",
     Kind.INFO,
-    "The model that serves; always 1.",
+    "The model that serves, with the first 12 characters of its sha256; always 1.",
     labels=("name", "version", "digest", "task"),
     use="Join it with `* on (instance) group_left (version)`.",
 )

@@ -23,15 +23,8 @@ _ANSWERS = ((Source.MODEL, Reason.CONFIDENT), (Source.UPSTREAM, Reason.UPSTREAM)
 DECISION_PAIRS: tuple[tuple[Source, Reason], ...] = _ANSWERS + tuple(
     (source, reason) for source in FALLBACKS for reason in Reason if reason > Reason.UPSTREAM
 )
-_CHECKED = (
-    RejectCode.MISSING_FEATURE,
-    RejectCode.OUT_OF_LIMITS,
-    RejectCode.INVALID_TIME,
-    RejectCode.UNKNOWN_MODEL,
-)
 REJECTION_PAIRS: tuple[tuple[Stage, RejectCode], ...] = (
     *((Stage.DECODE, code) for code in RejectCode if code is not RejectCode.OUTPUT_REFUSED),
-    *((Stage.CHECK, code) for code in _CHECKED),
     (Stage.SEND, RejectCode.OUTPUT_REFUSED),
 )
 MODEL_OUTCOMES = {
@@ -40,13 +33,21 @@ MODEL_OUTCOMES = {
     Reason.MODEL_TIMEOUT: "timeout",
 }
 PAUSE_REASONS = ("sink", "dead_letter_share")
+# Keep with the words of `adapters.kafka_client.reason_of` and of the sink's own errors; a word
+# that is missing here counts as other.
 REBUILD_REASONS = (
-    "kafka_unreachable",
-    "topic_missing",
-    "not_authorised",
+    "broker_unreachable",
+    "timeout",
     "delivery_timeout",
-    "record_refused",
+    "no_leader",
+    "not_enough_replicas",
+    "sequence_lost",
+    "topic_missing",
+    "tls_failed",
+    "authentication_failed",
+    "not_authorised",
     "dead_letter_refused",
+    "client_failed",
 )
 OTHER = "other"
 """Takes what is on no list, so that no label can grow."""

@@ -22,6 +22,7 @@ from sidecar.telemetry.series import Board, Labels, family
 from sidecar.telemetry.status import ModelView, Rates
 
 _LOOP_LAG_SPAN_S = 60.0
+_DIGEST_CHARS = 12
 _FALLBACK_NAMES = frozenset(SOURCE_NAMES[source] for source in labels.FALLBACKS)
 
 
@@ -127,7 +128,7 @@ class Metrics:
         events = decisions.events
         age_ms = now_ms - events.records.timestamps_ms[events.rows]
         # Producers' clocks may be ahead of ours; a negative age would spoil the sum.
-        self._board.observe(catalogue.EVENT_AGE, np.maximum(age_ms, 0) / 1000)
+        self._board.observe_column(catalogue.EVENT_AGE, np.maximum(age_ms, 0) / 1000)
         self._board.set(catalogue.LAST_DECISION, now_ms / 1000)
 
     def _count_decisions(self, decisions: DecisionBatch) -> dict[str, int]:
@@ -291,4 +292,4 @@ class Metrics:
 
 
 def _model_labels(model: ModelView) -> Labels:
-    return model.name, model.version, model.digest, model.task
+    return model.name, model.version, model.digest[:_DIGEST_CHARS], model.task

@@ -5,10 +5,11 @@ The client library's own `Counter` and `Histogram` take one observation at a tim
 library's work: everything here gives it metric families.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import accumulate
 
 import numpy as np
-from numpy.typing import ArrayLike
 from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
@@ -18,6 +19,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.utils import floatToGoString
 
+from sidecar.events import Float64Column
 from sidecar.telemetry.catalogue import Kind, Spec
 
 Labels = tuple[str, ...]
@@ -62,22 +64,32 @@ class Histogram:
     def __init__(self, spec: Spec, labels: Iterable[Labels]) -> None:
         """Start with empty buckets for each known combination."""
         self._spec = spec
-        self._bounds = np.array(spec.buckets)
         self._names = [*map(floatToGoString, spec.buckets), "+Inf"]
-        self._counts = {known: np.zeros(len(self._names), np.int64) for known in labels}
+        self._counts = {known: [0] * len(self._names) for known in labels}
         self._sums = dict.fromkeys(self._counts, 0.0)
 
-    def observe(self, values: ArrayLike, labels: Labels) -> None:
-        """Count one value or a whole column of them.
+    # In both, `left`: a value equal to a bound belongs to the bucket of that bound ("le").
+
+    def observe(self, value: float, labels: Labels) -> None:
+        """Count one value.
 
         Raises:
             KeyError: The combination of labels was not named at the start.
         """
-        column = np.atleast_1d(np.asarray(values, np.float64))
-        # `left`: a value equal to a bound belongs to the bucket of that bound ("le").
-        buckets = np.searchsorted(self._bounds, column, side="left")
-        self._counts[labels] += np.bincount(buckets, minlength=len(self._names))
-        self._sums[labels] += float(column.sum())
+        self._counts[labels][bisect_left(self._spec.buckets, value)] += 1
+        self._sums[labels] += value
+
+    def observe_column(self, values: Float64Column, labels: Labels) -> None:
+        """Count a column of values.
+
+        Raises:
+            KeyError: The combination of labels was not named at the start.
+        """
+        counts = self._counts[labels]
+        at = np.searchsorted(self._spec.buckets, values, side="left")
+        for bucket, added in enumerate(np.bincount(at).tolist()):
+            counts[bucket] += added
+        self._sums[labels] += float(values.sum())
 
     def family(self) -> Metric:
         """Give what is exposed."""
@@ -88,8 +100,7 @@ class Histogram:
             unit=suffix_unit(self._spec),
         )
         for labels, counts in self._counts.items():
-            cumulated = np.cumsum(counts).tolist()
-            buckets = list(zip(self._names, cumulated, strict=True))
+            buckets = list(zip(self._names, accumulate(counts), strict=True))
             metric.add_metric(labels, buckets, self._sums[labels])
         return metric
 
@@ -123,9 +134,13 @@ class Board:
         """State a gauge."""
         self._numbers[spec][labels] = float(value)
 
-    def observe(self, spec: Spec, values: ArrayLike, *labels: str) -> None:
-        """Count one value, or a column of them, in a histogram."""
-        self._histograms[spec].observe(values, labels)
+    def observe(self, spec: Spec, value: float, *labels: str) -> None:
+        """Count one value in a histogram."""
+        self._histograms[spec].observe(value, labels)
+
+    def observe_column(self, spec: Spec, values: Float64Column, *labels: str) -> None:
+        """Count a column of values in a histogram."""
+        self._histograms[spec].observe_column(values, labels)
 
     def value(self, spec: Spec, *labels: str) -> float | None:
         """Give a counter or gauge; None when it has no series yet."""

@@ -1,0 +1,228 @@
+"""Two HTTP listeners in the event loop: probes and metrics for machines, a page for people.
+
+Nothing changes anything on this surface: every route answers GET and HEAD alone.
+"""
+
+import asyncio
+import os
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib.resources import files
+from typing import NamedTuple
+
+import msgspec
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from sidecar.adapters.status_page import render
+from sidecar.config.settings import HttpSettings
+from sidecar.config.values import Address
+from sidecar.errors import Finding, UserError
+from sidecar.telemetry.status import Surface, Verdict
+
+# Everything is forbidden but our own style sheet: no script can run, whatever a label says.
+_HEADERS = [
+    (
+        "content-security-policy",
+        "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; "
+        "frame-ancestors 'none'",
+    ),
+    ("x-content-type-options", "nosniff"),
+    ("referrer-policy", "no-referrer"),
+    ("cache-control", "no-store"),
+]
+# Bounds the memory that clients can hold; a scraper and the probes need three or four.
+_MAX_CONNECTIONS = 256
+_BACKLOG = 128
+_REFRESH_S = 5
+
+
+class Addresses(NamedTuple):
+    """Where the listeners really are, with the ports that were taken for 0."""
+
+    metrics: Address
+    admin: Address
+
+
+class HttpServer:
+    """Both listeners."""
+
+    def __init__(self, settings: HttpSettings, surface: Surface) -> None:
+        """Prepare; nothing listens before `start`."""
+        self._settings = settings
+        self._surface = surface
+        self._servers: list[_Server] = []
+        self._tasks: list[asyncio.Task[None]] = []
+        self._addresses: Addresses | None = None
+
+    @property
+    def addresses(self) -> Addresses:
+        """Where it listens.
+
+        Raises:
+            RuntimeError: It was not started.
+        """
+        if self._addresses is None:
+            raise RuntimeError("the listeners were not started")
+        return self._addresses
+
+    async def start(self) -> None:
+        """Listen on both addresses.
+
+        Raises:
+            UserError: An address cannot be listened on.
+        """
+        metrics = _bind("$.http.metrics", self._settings.metrics)
+        try:
+            admin = _bind("$.http.admin", self._settings.admin)
+        except UserError:
+            metrics.close()
+            raise
+        self._addresses = Addresses(_address(metrics), _address(admin))
+        probes = _probes(self._surface)
+        await self._serve(metrics, [*probes, _metrics(self._surface)])
+        await self._serve(admin, [*probes, *_pages(self._surface)])
+
+    async def _serve(self, listener: socket.socket, routes: Sequence[Route]) -> None:
+        app = Starlette(routes=routes)
+        # `/metrics/` is a mistake worth a 404, not a redirect that hides it.
+        app.router.redirect_slashes = False
+        server = _Server(
+            uvicorn.Config(
+                app,
+                http="h11",
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                proxy_headers=False,
+                server_header=False,
+                headers=_HEADERS,
+                limit_concurrency=_MAX_CONNECTIONS,
+                backlog=_BACKLOG,
+            )
+        )
+        task = asyncio.create_task(server.serve(sockets=[listener]))
+        self._servers.append(server)
+        self._tasks.append(task)
+        up = asyncio.create_task(server.up.wait())
+        await asyncio.wait((task, up), return_when=asyncio.FIRST_COMPLETED)
+        up.cancel()
+        if task.done():
+            task.result()
+
+    async def close(self, timeout_s: float) -> None:
+        """Answer what was asked, then stop. Ends within `timeout_s`."""
+        for server in self._servers:
+            server.should_exit = True
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=timeout_s)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+        self._servers.clear()
+        self._tasks.clear()
+
+
+class _Server(uvicorn.Server):
+    """A uvicorn that leaves the process's signals alone and says when it is up."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.up = asyncio.Event()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.up.set()
+
+
+def _bind(path: str, address: Address) -> socket.socket:
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    try:
+        return socket.create_server(
+            (address.host, address.port), family=family, backlog=_BACKLOG
+        )
+    except OSError as error:
+        finding = Finding(
+            path,
+            f"cannot listen on {address}: {_words(error)}",
+            "stop what listens there, or name another address; port 0 takes a free one",
+        )
+        raise UserError("the HTTP listeners cannot start", [finding]) from error
+
+
+def _words(error: OSError) -> str:
+    # `socket` appends the address to its message; a failed look-up of a name has a code that is
+    # no errno.
+    code = error.errno or 0
+    return os.strerror(code) if code > 0 else str(error.strerror or error)
+
+
+def _address(listener: socket.socket) -> Address:
+    host, port = listener.getsockname()[:2]
+    return Address(str(host), int(port))
+
+
+# --- routes --------------------------------------------------------------------------------
+
+
+def _probes(surface: Surface) -> list[Route]:
+    return [
+        _probe("/livez", surface.live),
+        _probe("/healthz", surface.live),
+        _probe("/readyz", surface.ready),
+        _probe("/startupz", surface.started),
+    ]
+
+
+def _probe(path: str, ask: Callable[[], Verdict]) -> Route:
+    async def answer(_request: Request) -> Response:
+        verdict = ask()
+        return _json({"ok": verdict.ok, "reasons": verdict.causes}, 200 if verdict.ok else 503)
+
+    return Route(path, answer)
+
+
+def _metrics(surface: Surface) -> Route:
+    async def answer(request: Request) -> Response:
+        body, content_type = surface.exposition(request.headers.get("accept", ""))
+        return Response(body, headers={"content-type": content_type})
+
+    return Route("/metrics", answer)
+
+
+def _pages(surface: Surface) -> list[Route]:
+    style = files("sidecar.adapters").joinpath("status.css").read_bytes()
+
+    async def page(request: Request) -> Response:
+        still = request.query_params.get("refresh") == "off"
+        html = render(
+            surface.status(),
+            window=request.query_params.get("window"),
+            refresh_s=None if still else _REFRESH_S,
+        )
+        return Response(html, media_type="text/html")
+
+    async def sheet(_request: Request) -> Response:
+        return Response(style, media_type="text/css")
+
+    async def status(_request: Request) -> Response:
+        return _json(surface.status(), 200)
+
+    return [
+        Route("/", page),
+        Route("/status.css", sheet),
+        Route("/api/v1/status", status),
+    ]
+
+
+def _json(body: object, code: int) -> Response:
+    return Response(msgspec.json.encode(body), code, media_type="application/json")

@@ -1,0 +1,370 @@
+"""The status page: is it working, how late is it, what changed. One page of plain HTML."""
+
+from collections.abc import Iterable, Mapping
+
+from sidecar.adapters.charts import bar, distribution, largest_change
+from sidecar.adapters.markup import Child, Html, element, join
+from sidecar.adapters.phrases import UNKNOWN, count, instant, measure, rate, share, span
+from sidecar.monitors.snapshot import Method, SubjectDrift, WindowSnapshot
+from sidecar.telemetry.status import PartitionView, StatusView
+
+# A sign, a word and a sentence for each state: colour never says anything alone.
+_STATES = {
+    "starting": ("◌", "Connecting, joining the group, warming the model up."),
+    "ready": ("●", "Events are taken and answered."),
+    "degraded": ("▲", "Events are taken and answered, but not as they should be."),
+    "blocked": ("■", "No events are taken. Nothing is lost; lag grows."),
+    "draining": ("▽", "What is in flight is finished; nothing new is taken."),
+    "stopped": ("✕", "The process has ended its work."),
+}
+_SOURCES = ("model", "upstream", "rule", "cache", "default")
+_MOST_ROWS = 200
+
+
+def render(view: StatusView, *, window: str | None, refresh_s: int | None) -> str:
+    """Give the whole page.
+
+    Args:
+        view: What to show.
+        window: The rolling window to show; the shortest that is ready when absent or unknown.
+        refresh_s: Seconds until the browser asks again; None for a page that stands still.
+    """
+    shown = _chosen(view, window)
+    body = join(
+        _header(view),
+        element(
+            "main", _reasons(view), _tiles(view), _flow(view), _drift(view, shown), _kafka(view)
+        ),
+        _footer(view, shown, refresh_s),
+    )
+    head = element(
+        "head",
+        element("meta", charset="utf-8"),
+        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        element("meta", name="color-scheme", content="light dark"),
+        element("meta", http_equiv="refresh", content=refresh_s) if refresh_s else None,
+        element("title", f"{view.name}: {view.state}"),
+        element("link", rel="stylesheet", href="status.css"),
+    )
+    return f"<!doctype html>{element('html', head, element('body', body), lang='en')}"
+
+
+def _chosen(view: StatusView, name: str | None) -> WindowSnapshot | None:
+    windows = view.monitors.windows if view.monitors else ()
+    named = (window for window in windows if window.window == name)
+    ready = (window for window in windows if window.ready)
+    return next(named, None) or next(ready, None) or next(iter(windows), None)
+
+
+# --- top -----------------------------------------------------------------------------------
+
+
+def _header(view: StatusView) -> Html:
+    sign, sentence = _STATES[view.state]
+    model = view.model
+    return element(
+        "header",
+        element(
+            "div",
+            element("h1", view.name),
+            element(
+                "p",
+                element("span", sign, aria_hidden="true"),
+                f" {view.state}",
+                class_=f"state {view.state}",
+            ),
+            class_="title",
+        ),
+        element("p", sentence, class_="sentence"),
+        element(
+            "dl",
+            _fact("Model", f"{model.name} {model.version}"),
+            _fact("Task", model.task),
+            _fact("Digest", element("code", model.digest[:12])),
+            _fact("Reads", element("code", view.topics.events)),
+            _fact("Writes", element("code", view.topics.decisions)),
+            _fact("Group", element("code", view.group)),
+            _fact("Up for", span((view.now_ms - view.since_ms) / 1000)),
+            class_="facts",
+        ),
+    )
+
+
+def _fact(name: str, value: Child) -> Html:
+    return element("div", element("dt", name), element("dd", value))
+
+
+def _reasons(view: StatusView) -> Html | None:
+    if not view.reasons:
+        return None
+    items = [
+        element("li", element("code", cause.code), " ", cause.message) for cause in view.reasons
+    ]
+    return element(
+        "section", element("h2", "Why"), element("ul", *items), class_=f"why {view.state}"
+    )
+
+
+def _tiles(view: StatusView) -> Html:
+    rates = view.rates
+    model = ("open", "the model is left alone") if view.circuit_open else ("closed", "")
+    behind = "" if view.lag_seconds is None else f", {span(view.lag_seconds)} behind"
+    newest = UNKNOWN if view.data_age_s is None else f"{span(view.data_age_s)} ago"
+    last = (
+        UNKNOWN if view.last_decision_age_s is None else f"{span(view.last_decision_age_s)} ago"
+    )
+    return element(
+        "section",
+        _tile("Throughput", f"{rate(rates.records_per_second)} /s", "mean of 10 s"),
+        _tile("Lag", count(view.lag_records), f"records{behind}"),
+        _tile("Fallback share", share(rates.fallback_ratio), "of decisions, last minute"),
+        _tile("Reject share", share(rates.reject_ratio), "of records, last minute"),
+        _tile("Circuit", model[0], model[1] or "the model is asked"),
+        _tile("Last decision", last, "acknowledged"),
+        _tile("Newest event", newest, "by its own time"),
+        class_="tiles",
+        aria_label="Summary",
+    )
+
+
+def _tile(name: str, value: str, note: str) -> Html:
+    return element(
+        "div",
+        element("h2", name),
+        element("p", value, class_="value"),
+        element("p", note, class_="note"),
+        class_="tile",
+    )
+
+
+# --- what went through ---------------------------------------------------------------------
+
+
+def _flow(view: StatusView) -> Html:
+    rates = view.rates
+    sources = {name: rates.decisions_total.get(name, 0) for name in _SOURCES}
+    codes = dict(sorted(rates.rejections_total.items(), key=lambda item: -item[1]))
+    return element(
+        "div",
+        _counts("Decisions by source", "Source", rates.decisions, sources, "No decisions yet."),
+        _counts("Dead letters by code", "Code", rates.rejections, codes, "No dead letters."),
+        class_="columns",
+    )
+
+
+def _counts(
+    title: str, label: str, minute: Mapping[str, int], total: Mapping[str, int], none: str
+) -> Html:
+    """Give a table of counts, with each one's share of the last minute as a bar."""
+    if not any(total.values()):
+        return element("section", element("h2", title), element("p", none, class_="none"))
+    whole = sum(minute.values()) or 1
+    rows = [
+        element(
+            "tr",
+            element("th", name, scope="row"),
+            element("td", bar(minute.get(name, 0) / whole), class_="wide"),
+            _number(share(minute.get(name, 0) / whole)),
+            _number(count(minute.get(name, 0))),
+            _number(count(number)),
+        )
+        for name, number in total.items()
+    ]
+    head = _head((label, ""), ("", "wide"), ("Share", "num"), ("Last minute", "num"), _TOTAL)
+    return element("section", element("h2", title), element("table", head, _rows(rows)))
+
+
+_TOTAL = ("Since start", "num")
+
+
+def _head(*columns: tuple[str, str]) -> Html:
+    cells = [
+        element("th", name, scope="col", class_=kind or None)
+        if name
+        else element("td", class_=kind or None)
+        for name, kind in columns
+    ]
+    return element("thead", element("tr", *cells))
+
+
+def _rows(rows: Iterable[Html]) -> Html:
+    return element("tbody", *rows)
+
+
+def _number(text: Child, label: str | None = None) -> Html:
+    return element("td", text, class_="num", data_label=label)
+
+
+# --- drift ---------------------------------------------------------------------------------
+
+
+def _drift(view: StatusView, shown: WindowSnapshot | None) -> Html:
+    if view.monitors is None or shown is None:
+        none = element("p", "The monitors have seen no events yet.", class_="none")
+        return element("section", element("h2", "Drift"), none)
+    features = sorted(
+        (subject for subject in shown.subjects if subject.subject == "feature"),
+        key=lambda subject: (-subject.severity, subject.name),
+    )
+    answers = [subject for subject in shown.subjects if subject.subject != "feature"]
+    drifting = sum(feature.drifting for feature in features)
+    verdict = (
+        f"{drifting} of {len(features)} features differ from the reference by more than chance."
+        if shown.ready
+        else "Too few records for a verdict."
+    )
+    return element(
+        "section",
+        element("h2", "Drift"),
+        _tabs(view.monitors.windows, shown),
+        element(
+            "p",
+            f"{verdict} {count(shown.records)} records, event time {instant(shown.start_ms)} "
+            f"to {instant(shown.end_ms)}.",
+            class_="note",
+        ),
+        _subjects(features, answers),
+    )
+
+
+def _tabs(windows: Iterable[WindowSnapshot], shown: WindowSnapshot) -> Html:
+    links = [
+        element(
+            "a",
+            window.window,
+            element("small", count(window.records) if window.ready else "not ready"),
+            href=f"?window={window.window}",
+            aria_current="page" if window is shown else None,
+        )
+        for window in windows
+    ]
+    return element("nav", *links, aria_label="Windows")
+
+
+def _subjects(features: list[SubjectDrift], answers: list[SubjectDrift]) -> Html:
+    head = _head(
+        ("Feature", ""),
+        ("State", ""),
+        ("Reference and window", ""),
+        ("Severity", "num"),
+        ("PSI / critical", "num"),
+        ("JS", "num"),
+        ("KS", "num"),
+        ("Missing", "num"),
+        ("Unseen", "num"),
+        ("Out of range", "num"),
+        ("Records", "num"),
+    )
+    shown = features[:_MOST_ROWS]
+    table = element(
+        "table",
+        head,
+        _rows(_subject(feature) for feature in shown),
+        _rows([_group("Answers"), *map(_subject, answers)]) if answers else None,
+        class_="subjects",
+    )
+    more = len(features) - len(shown)
+    legend = "Hollow bars are the reference, filled ones the window; below: the largest change."
+    left_out = f" {more} less severe features are not shown." if more else ""
+    return join(
+        element("div", table, class_="scroll"), element("p", legend, left_out, class_="note")
+    )
+
+
+def _group(title: str) -> Html:
+    heading = element("th", title, scope="rowgroup", colspan=11)
+    return element("tr", heading, class_="group")
+
+
+def _subject(drift: SubjectDrift) -> Html:
+    psi, js, ks = (_score(drift, method) for method in ("psi", "js", "ks"))
+    critical = next((s.critical for s in drift.scores if s.method == "psi"), None)
+    if psi is None:
+        sign, word = "○", "no verdict"
+    else:
+        sign, word = ("▲", "drifting") if drift.drifting else ("●", "steady")
+    usual = element("small", f"usual {share(drift.reference_missing_ratio)}")
+    missing = element("span", share(drift.missing_ratio), " ", usual)
+    return element(
+        "tr",
+        element("th", drift.name, scope="row"),
+        element(
+            "td",
+            element("span", element("span", sign, aria_hidden="true"), f" {word}"),
+            class_=f"verdict {word.replace(' ', '-')}",
+            data_label="State",
+        ),
+        element(
+            "td",
+            distribution(drift),
+            element("small", largest_change(drift)),
+            class_="picture",
+        ),
+        _number(UNKNOWN if psi is None else f"{drift.severity:.1f} ×", "Severity"),  # noqa: RUF001
+        _number(f"{measure(psi)} / {measure(critical)}", "PSI / critical"),
+        _number(measure(js), "JS"),
+        _number(measure(ks), "KS"),
+        _number(missing, "Missing"),
+        _number(share(drift.unseen_ratio), "Unseen"),
+        _number(share(drift.out_of_range_ratio), "Out of range"),
+        _number(count(drift.records), "Records"),
+    )
+
+
+def _score(drift: SubjectDrift, method: Method) -> float | None:
+    return next((score.value for score in drift.scores if score.method == method), None)
+
+
+# --- Kafka and foot ------------------------------------------------------------------------
+
+
+def _kafka(view: StatusView) -> Html:
+    if not view.partitions:
+        none = element("p", "No partition is assigned to this process.", class_="none")
+        return element("section", element("h2", "Partitions"), none)
+    head = _head(
+        ("Partition", ""),
+        ("State", ""),
+        ("Position", "num"),
+        ("End", "num"),
+        ("Lag", "num"),
+        ("Behind", "num"),
+        ("In flight", "num"),
+    )
+    rows = [_partition(part) for part in view.partitions[:_MOST_ROWS]]
+    table = element("table", head, _rows(rows))
+    return element(
+        "section", element("h2", "Partitions"), element("div", table, class_="scroll")
+    )
+
+
+def _partition(part: PartitionView) -> Html:
+    return element(
+        "tr",
+        element("th", part.partition, scope="row"),
+        element("td", "■ paused" if part.paused else "● reading"),
+        _number(_offset(part.position)),
+        _number(_offset(part.end)),
+        _number(count(part.lag_records)),
+        _number(span(part.lag_seconds)),
+        _number(count(part.in_flight)),
+    )
+
+
+def _offset(offset: int | None) -> str:
+    return UNKNOWN if offset is None else str(offset)
+
+
+def _footer(view: StatusView, shown: WindowSnapshot | None, refresh_s: int | None) -> Html:
+    at = f"window={shown.window}" if shown else ""
+    switch = (
+        element("a", "Stand still", href=f"?{at}&refresh=off")
+        if refresh_s
+        else element("a", "Follow", href=f"?{at}")
+    )
+    every = f", again every {refresh_s} s" if refresh_s else ", standing still"
+    return element(
+        "footer",
+        element("p", f"As of {instant(view.now_ms)}{every}. sidecar {view.version}"),
+        element("p", switch, " ", element("a", "JSON", href="api/v1/status")),
+    )

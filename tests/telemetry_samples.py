@@ -1,0 +1,291 @@
+"""A busy sidecar, as the status page and the metrics see it."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from sidecar.events import (
+    DecisionBatch,
+    EventBatch,
+    Features,
+    Reason,
+    RecordBatch,
+    RejectCode,
+    Rejection,
+    Source,
+    Span,
+    Stage,
+)
+from sidecar.monitors.snapshot import (
+    DriftScore,
+    MonitorSnapshot,
+    Subject,
+    SubjectDrift,
+    WindowSnapshot,
+)
+from sidecar.telemetry.metrics import Metrics
+from sidecar.telemetry.scrape import Readings
+from sidecar.telemetry.status import (
+    Cause,
+    ModelView,
+    PartitionView,
+    Rates,
+    StatusView,
+    TopicsView,
+    Verdict,
+)
+
+NOW_MS = 1_795_000_000_000
+MODEL = ModelView(name="credit", version="7", digest="9f2c41d07ab3", task="binary")
+
+
+@dataclass(slots=True)
+class ManualClock:
+    """A clock that stands where a test puts it."""
+
+    seconds: float = 1_000.0
+    ms: int = NOW_MS
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+    def now_ms(self) -> int:
+        return self.ms
+
+
+def metrics(clock: ManualClock | None = None, **changes: Any) -> Metrics:
+    """A `Metrics` with one rule and one observer."""
+    parts: dict[str, Any] = {
+        "topic": "credit.events",
+        "model": MODEL,
+        "rules": ("large-amount",),
+        "observers": ("drift",),
+    }
+    return Metrics(clock or ManualClock(), **(parts | changes))
+
+
+def subject(name: str, subject: Subject = "feature", **changes: Any) -> SubjectDrift:
+    """A feature that drifts a little less than chance allows."""
+    parts: dict[str, Any] = {
+        "name": name,
+        "subject": subject,
+        "records": 18_250,
+        "scores": (
+            DriftScore("psi", 0.021, 0.034),
+            DriftScore("js", 0.07, 0.1),
+            DriftScore("ks", 0.03, 0.05),
+        ),
+        "missing_ratio": 0.012,
+        "unseen_ratio": 0.0,
+        "out_of_range_ratio": 0.003,
+        "reference_missing_ratio": 0.01,
+        "bins": ("< 10", "10 to 20", "20 to 30", "30 to 40", "> 40", "missing"),
+        "reference": (0.1, 0.25, 0.3, 0.24, 0.1, 0.01),
+        "current": (0.09, 0.22, 0.31, 0.27, 0.1, 0.01),
+    }
+    return SubjectDrift(**(parts | changes))
+
+
+def window(name: str, *subjects: SubjectDrift, **changes: Any) -> WindowSnapshot:
+    parts: dict[str, Any] = {
+        "window": name,
+        "length_ms": 300_000,
+        "start_ms": NOW_MS - 300_000,
+        "end_ms": NOW_MS,
+        "records": 18_400,
+        "ready": True,
+        "decisions": {"model": 17_000, "rule": 1_400},
+        "subjects": subjects,
+    }
+    return WindowSnapshot(**(parts | changes))
+
+
+def monitors() -> MonitorSnapshot:
+    """One window with verdicts and one without."""
+    drifting = subject(
+        "amount",
+        scores=(
+            DriftScore("psi", 0.412, 0.034),
+            DriftScore("js", 0.31, 0.1),
+            DriftScore("ks", 0.28, 0.05),
+        ),
+        out_of_range_ratio=0.071,
+        current=(0.03, 0.08, 0.16, 0.31, 0.4, 0.02),
+    )
+    country = subject(
+        "country",
+        scores=(DriftScore("psi", 0.051, 0.034), DriftScore("js", 0.11, 0.1)),
+        unseen_ratio=0.024,
+        out_of_range_ratio=0.0,
+        bins=("DE", "FR", "IT", "NL", "unseen", "missing"),
+        reference=(0.5, 0.3, 0.15, 0.05, 0.0, 0.0),
+        current=(0.42, 0.33, 0.17, 0.056, 0.024, 0.0),
+    )
+    answers = (
+        subject("score", "score"),
+        subject("confidence", "confidence"),
+        subject("label", "label", bins=("no", "yes"), reference=(0.8, 0.2), current=(0.7, 0.3)),
+    )
+    quiet = [subject(name) for name in ("age", "income", "months_since_last_payment")]
+    return MonitorSnapshot(
+        windows=(
+            window("5m", *quiet, drifting, country, *answers),
+            window("1h", subject("amount", scores=(), records=80), records=80, ready=False),
+        ),
+        newest_event_time_ms=NOW_MS - 3_000,
+        late=12,
+        future=3,
+    )
+
+
+def partitions() -> tuple[PartitionView, ...]:
+    """One partition that is known and one that is not."""
+    known = PartitionView(
+        partition=0,
+        position=120_400,
+        end=121_600,
+        lag_records=1_200,
+        lag_seconds=4.2,
+        in_flight=512,
+        paused=False,
+    )
+    fresh = PartitionView(
+        partition=3,
+        position=None,
+        end=None,
+        lag_records=None,
+        lag_seconds=None,
+        in_flight=0,
+        paused=True,
+    )
+    return known, fresh
+
+
+def status(**changes: Any) -> StatusView:
+    """A sidecar whose circuit is open."""
+    parts: dict[str, Any] = {
+        "name": "credit",
+        "version": "0.1.0",
+        "state": "degraded",
+        "reasons": (Cause("circuit_open", "6 of the last 10 model calls timed out"),),
+        "since_ms": NOW_MS - 7_400_000,
+        "now_ms": NOW_MS,
+        "model": MODEL,
+        "group": "credit-sidecar",
+        "topics": TopicsView(
+            events="credit.events",
+            decisions="credit.decisions",
+            dead_letters="credit.dead-letters",
+        ),
+        "partitions": partitions(),
+        "rates": Rates(
+            records_per_second=1_234.5,
+            decisions={"model": 60_000, "rule": 9_000, "default": 1_000},
+            decisions_total={"model": 8_120_000, "rule": 402_000, "default": 21_000},
+            rejections={"missing_field": 420, "malformed_json": 12},
+            rejections_total={"missing_field": 5_300, "malformed_json": 210, "too_large": 3},
+            fallback_ratio=0.143,
+            reject_ratio=0.006,
+        ),
+        "last_decision_ms": NOW_MS - 400,
+        "circuit_open": True,
+        "monitors": monitors(),
+    }
+    return StatusView(**(parts | changes))
+
+
+def records(count: int, *, partition: int = 0, age_ms: int = 250) -> RecordBatch:
+    return RecordBatch(
+        topic="credit.events",
+        spans=(Span(partition, 0, count),),
+        offsets=np.arange(count, dtype=np.int64),
+        timestamps_ms=np.full(count, NOW_MS - age_ms, np.int64),
+        keys=[None] * count,
+        values=[b"{}"] * count,
+        headers=[()] * count,
+    )
+
+
+def decided(
+    batch: RecordBatch,
+    rows: list[int],
+    answers: list[tuple[Source, Reason]],
+    rules: list[int] | None = None,
+) -> DecisionBatch:
+    """Decisions on some rows of a batch, each with its source, reason and rule."""
+    count = len(rows)
+    events = EventBatch(
+        records=batch,
+        rows=np.array(rows, np.int64),
+        ids=[str(row) for row in rows],
+        event_time_ms=batch.timestamps_ms[rows],
+        features=Features(np.zeros((count, 0)), {}),
+        upstream=None,
+        missing=np.zeros(count, np.bool_),
+        out_of_range=np.zeros(count, np.bool_),
+        future=np.zeros(count, np.bool_),
+    )
+    return DecisionBatch(
+        events=events,
+        label=np.zeros(count, np.int32),
+        score=np.zeros(count),
+        confidence=np.zeros(count),
+        source=np.array([source for source, _ in answers], np.uint8),
+        reason=np.array([reason for _, reason in answers], np.uint8),
+        rule=np.array(rules or [-1] * count, np.int32),
+        vocabulary=("yes",),
+        rules=("large-amount",),
+    )
+
+
+def refused(row: int, code: RejectCode = RejectCode.EMPTY) -> Rejection:
+    return Rejection(row, Stage.DECODE, code, "it is empty")
+
+
+def busy_metrics() -> Metrics:
+    """Every metric of the catalogue with at least one series."""
+    clock = ManualClock()
+    made = metrics(clock)
+    batch = records(4)
+    made.received(4, 4)
+    with made.stage("decode"):
+        clock.seconds += 0.002
+    answers = [(Source.MODEL, Reason.CONFIDENT), (Source.RULE, Reason.LOW_CONFIDENCE)]
+    made.settled(
+        decided(batch, [0, 2], answers, [-1, 0]), [refused(1)], tombstones=1, now_ms=NOW_MS
+    )
+    made.committed({0: 4})
+    made.started()
+    made.read_from(Readings(partitions, monitors, lambda: True))
+    made.exposition("")
+    return made
+
+
+WELL = Verdict(True)
+
+
+@dataclass(slots=True)
+class StaticSurface:
+    """Answers what a test put there."""
+
+    view: StatusView = field(default_factory=status)
+    alive: Verdict = WELL
+    willing: Verdict = WELL
+    begun: Verdict = WELL
+    metrics: Metrics = field(default_factory=busy_metrics)
+
+    def live(self) -> Verdict:
+        return self.alive
+
+    def ready(self) -> Verdict:
+        return self.willing
+
+    def started(self) -> Verdict:
+        return self.begun
+
+    def status(self) -> StatusView:
+        return self.view
+
+    def exposition(self, accept: str) -> tuple[bytes, str]:
+        return self.metrics.exposition(accept)
