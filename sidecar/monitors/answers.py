@@ -62,7 +62,7 @@ class AnswerColumns:
         unscored = _UNSCORED[decisions.reason]
         elsewhere = decisions.source > Source.UPSTREAM
         left_out = np.isnan(matrix) & (decisions.source == Source.UPSTREAM)[:, None]
-        return left_out | np.column_stack(
+        mask: NDArray[np.bool_] = left_out | np.column_stack(
             (
                 unscored,
                 *([unscored] if self._has_confidence else ()),
@@ -70,6 +70,7 @@ class AnswerColumns:
                 np.zeros(len(unscored), np.bool_),
             )
         )
+        return mask
 
     def _label_codes(self, decisions: DecisionBatch) -> Float64Column:
         """Look labels up by name: the vocabulary also has those of rules and of upstream."""
