@@ -53,20 +53,25 @@ def _signature(manifest: Manifest, reference: ReferenceProfile) -> Iterator[str]
             f"`{feature.name}`",
             feature.type.value,
             "yes" if feature.required else "no",
-            _values(feature, reference.features[feature.name]),
+            shown_values(feature, reference.features[feature.name]),
         )
         for feature in manifest.features
     ]
     yield from _table(("Name", "Type", "Required", "Values in the reference"), rows)
 
 
-def _values(feature: Feature, profile: Profile) -> str:
+def shown_values(feature: Feature, profile: Profile) -> str:
+    """Say in a few words which values of a feature the reference has."""
     unit = f" {feature.unit}" if feature.unit else ""
     if isinstance(profile, NumericProfile):
         return f"{profile.minimum:g} to {profile.maximum:g}{unit}, median {profile.centre:g}"
-    shown = ", ".join(str(value).lower() for value in profile.categories[:8])
+    shown = ", ".join(map(_word, profile.categories[:8]))
     more = len(profile.categories) - 8
     return f"{shown} and {more} more" if more > 0 else shown
+
+
+def _word(value: str | int | bool) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _quality(evaluation: Evaluation) -> Iterator[str]:

@@ -11,6 +11,7 @@ from typing import TypeVar
 import msgspec
 
 from sidecar.bundle.agree import disagreements, manifest_faults
+from sidecar.bundle.evaluation import Evaluation
 from sidecar.bundle.manifest import (
     BUNDLE_FORMAT,
     Calibration,
@@ -78,6 +79,21 @@ def load_bundle(path: Path, *, max_model_bytes: int) -> Bundle:
     if reference is None or faults:
         raise BundleError(str(path), faults)
     return Bundle(path, manifest, reference, calibration, tuple(golden))
+
+
+def load_evaluation(bundle: Bundle) -> Evaluation | None:
+    """Read how good the model was; None when the reference rows had no labels.
+
+    Raises:
+        BundleError: The file is malformed, or is gone since the bundle was loaded.
+    """
+    faults: list[Finding] = []
+    name = "evaluation.json"
+    if name in bundle.manifest.files:
+        with _gathered(faults):
+            return _decode(name, _read(bundle.path, name, _MOST_BYTES), Evaluation, "")
+        raise BundleError(str(bundle.path), faults)
+    return None
 
 
 class _FileError(Exception):

@@ -145,8 +145,8 @@ def _read_jsonl(path: Path) -> Table:
         except (msgspec.DecodeError, UnicodeDecodeError) as exc:
             message = f"line {number} is no JSON object: {exc}"
             raise _unreadable(path, message, "write one flat object per line") from exc
-        for name in row.keys() - columns.keys():
-            columns[name] = [None] * count
+        for name in row:  # in the order of the file, which may be the model's
+            columns.setdefault(name, [None] * count)
         for name, values in columns.items():
             values.append(row.get(name))
         count += 1
