@@ -1,11 +1,13 @@
 """The status page: is it working, how late is it, what changed. One page of plain HTML."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
-from sidecar.adapters.charts import bar, distribution, largest_change
+from sidecar.adapters.charts import bar
+from sidecar.adapters.drift_section import chosen_window, drift_section
 from sidecar.adapters.markup import Child, Html, element, join
-from sidecar.adapters.phrases import UNKNOWN, count, instant, measure, rate, share, span
-from sidecar.monitors.snapshot import Method, SubjectDrift, WindowSnapshot
+from sidecar.adapters.phrases import UNKNOWN, count, instant, rate, share, span
+from sidecar.adapters.tables import body_rows, head_row, numeric
+from sidecar.monitors.snapshot import WindowSnapshot
 from sidecar.telemetry.status import PartitionView, StatusView
 
 # A sign, a word and a sentence for each state: colour never says anything alone.
@@ -29,11 +31,16 @@ def render(view: StatusView, *, window: str | None, refresh_s: int | None) -> st
         window: The rolling window to show; the shortest that is ready when absent or unknown.
         refresh_s: Seconds until the browser asks again; None for a page that stands still.
     """
-    shown = _chosen(view, window)
+    shown = chosen_window(view, window)
     body = join(
         _header(view),
         element(
-            "main", _reasons(view), _tiles(view), _flow(view), _drift(view, shown), _kafka(view)
+            "main",
+            _reasons(view),
+            _tiles(view),
+            _flow(view),
+            drift_section(view, shown),
+            _kafka(view),
         ),
         _footer(view, shown, refresh_s),
     )
@@ -47,13 +54,6 @@ def render(view: StatusView, *, window: str | None, refresh_s: int | None) -> st
         element("link", rel="stylesheet", href="status.css"),
     )
     return f"<!doctype html>{element('html', head, element('body', body), lang='en')}"
-
-
-def _chosen(view: StatusView, name: str | None) -> WindowSnapshot | None:
-    windows = view.monitors.windows if view.monitors else ()
-    named = (window for window in windows if window.window == name)
-    ready = (window for window in windows if window.ready)
-    return next(named, None) or next(ready, None) or next(iter(windows), None)
 
 
 # --- top -----------------------------------------------------------------------------------
@@ -164,155 +164,17 @@ def _counts(
             "tr",
             element("th", name, scope="row"),
             element("td", bar(minute.get(name, 0) / whole), class_="wide"),
-            _number(share(minute.get(name, 0) / whole)),
-            _number(count(minute.get(name, 0))),
-            _number(count(number)),
+            numeric(share(minute.get(name, 0) / whole)),
+            numeric(count(minute.get(name, 0))),
+            numeric(count(number)),
         )
         for name, number in total.items()
     ]
-    head = _head((label, ""), ("", "wide"), ("Share", "num"), ("Last minute", "num"), _TOTAL)
-    return element("section", element("h2", title), element("table", head, _rows(rows)))
+    head = head_row((label, ""), ("", "wide"), ("Share", "num"), ("Last minute", "num"), _TOTAL)
+    return element("section", element("h2", title), element("table", head, body_rows(rows)))
 
 
 _TOTAL = ("Since start", "num")
-
-
-def _head(*columns: tuple[str, str]) -> Html:
-    cells = [
-        element("th", name, scope="col", class_=kind or None)
-        if name
-        else element("td", class_=kind or None)
-        for name, kind in columns
-    ]
-    return element("thead", element("tr", *cells))
-
-
-def _rows(rows: Iterable[Html]) -> Html:
-    return element("tbody", *rows)
-
-
-def _number(text: Child, label: str | None = None) -> Html:
-    return element("td", text, class_="num", data_label=label)
-
-
-# --- drift ---------------------------------------------------------------------------------
-
-
-def _drift(view: StatusView, shown: WindowSnapshot | None) -> Html:
-    if view.monitors is None or shown is None:
-        none = element("p", "The monitors have seen no events yet.", class_="none")
-        return element("section", element("h2", "Drift"), none)
-    features = sorted(
-        (subject for subject in shown.subjects if subject.subject == "feature"),
-        key=lambda subject: (-subject.severity, subject.name),
-    )
-    answers = [subject for subject in shown.subjects if subject.subject != "feature"]
-    drifting = sum(feature.drifting for feature in features)
-    verdict = (
-        f"{drifting} of {len(features)} features differ from the reference by more than chance."
-        if shown.ready
-        else "Too few records for a verdict."
-    )
-    return element(
-        "section",
-        element("h2", "Drift"),
-        _tabs(view.monitors.windows, shown),
-        element(
-            "p",
-            f"{verdict} {count(shown.records)} records, event time {instant(shown.start_ms)} "
-            f"to {instant(shown.end_ms)}.",
-            class_="note",
-        ),
-        _subjects(features, answers),
-    )
-
-
-def _tabs(windows: Iterable[WindowSnapshot], shown: WindowSnapshot) -> Html:
-    links = [
-        element(
-            "a",
-            window.window,
-            element("small", count(window.records) if window.ready else "not ready"),
-            href=f"?window={window.window}",
-            aria_current="page" if window is shown else None,
-        )
-        for window in windows
-    ]
-    return element("nav", *links, aria_label="Windows")
-
-
-def _subjects(features: list[SubjectDrift], answers: list[SubjectDrift]) -> Html:
-    head = _head(
-        ("Feature", ""),
-        ("State", ""),
-        ("Reference and window", ""),
-        ("Severity", "num"),
-        ("PSI / critical", "num"),
-        ("JS", "num"),
-        ("KS", "num"),
-        ("Missing", "num"),
-        ("Unseen", "num"),
-        ("Out of range", "num"),
-        ("Records", "num"),
-    )
-    shown = features[:_MOST_ROWS]
-    table = element(
-        "table",
-        head,
-        _rows(_subject(feature) for feature in shown),
-        _rows([_group("Answers"), *map(_subject, answers)]) if answers else None,
-        class_="subjects",
-    )
-    more = len(features) - len(shown)
-    legend = "Hollow bars are the reference, filled ones the window; below: the largest change."
-    left_out = f" {more} less severe features are not shown." if more else ""
-    return join(
-        element("div", table, class_="scroll"), element("p", legend, left_out, class_="note")
-    )
-
-
-def _group(title: str) -> Html:
-    heading = element("th", title, scope="rowgroup", colspan=11)
-    return element("tr", heading, class_="group")
-
-
-def _subject(drift: SubjectDrift) -> Html:
-    psi, js, ks = (_score(drift, method) for method in ("psi", "js", "ks"))
-    critical = next((s.critical for s in drift.scores if s.method == "psi"), None)
-    if psi is None:
-        sign, word = "○", "no verdict"
-    else:
-        sign, word = ("▲", "drifting") if drift.drifting else ("●", "steady")
-    usual = element("small", f"usual {share(drift.reference_missing_ratio)}")
-    missing = element("span", share(drift.missing_ratio), " ", usual)
-    return element(
-        "tr",
-        element("th", drift.name, scope="row"),
-        element(
-            "td",
-            element("span", element("span", sign, aria_hidden="true"), f" {word}"),
-            class_=f"verdict {word.replace(' ', '-')}",
-            data_label="State",
-        ),
-        element(
-            "td",
-            distribution(drift),
-            element("small", largest_change(drift)),
-            class_="picture",
-        ),
-        _number(UNKNOWN if psi is None else f"{drift.severity:.1f} ×", "Severity"),  # noqa: RUF001
-        _number(f"{measure(psi)} / {measure(critical)}", "PSI / critical"),
-        _number(measure(js), "JS"),
-        _number(measure(ks), "KS"),
-        _number(missing, "Missing"),
-        _number(share(drift.unseen_ratio), "Unseen"),
-        _number(share(drift.out_of_range_ratio), "Out of range"),
-        _number(count(drift.records), "Records"),
-    )
-
-
-def _score(drift: SubjectDrift, method: Method) -> float | None:
-    return next((score.value for score in drift.scores if score.method == method), None)
 
 
 # --- Kafka and foot ------------------------------------------------------------------------
@@ -322,7 +184,7 @@ def _kafka(view: StatusView) -> Html:
     if not view.partitions:
         none = element("p", "No partition is assigned to this process.", class_="none")
         return element("section", element("h2", "Partitions"), none)
-    head = _head(
+    head = head_row(
         ("Partition", ""),
         ("State", ""),
         ("Position", "num"),
@@ -332,7 +194,7 @@ def _kafka(view: StatusView) -> Html:
         ("In flight", "num"),
     )
     rows = [_partition(part) for part in view.partitions[:_MOST_ROWS]]
-    table = element("table", head, _rows(rows))
+    table = element("table", head, body_rows(rows))
     return element(
         "section", element("h2", "Partitions"), element("div", table, class_="scroll")
     )
@@ -343,11 +205,11 @@ def _partition(part: PartitionView) -> Html:
         "tr",
         element("th", part.partition, scope="row"),
         element("td", "■ paused" if part.paused else "● reading"),
-        _number(_offset(part.position)),
-        _number(_offset(part.end)),
-        _number(count(part.lag_records)),
-        _number(span(part.lag_seconds)),
-        _number(count(part.in_flight)),
+        numeric(_offset(part.position)),
+        numeric(_offset(part.end)),
+        numeric(count(part.lag_records)),
+        numeric(span(part.lag_seconds)),
+        numeric(count(part.in_flight)),
     )
 
 

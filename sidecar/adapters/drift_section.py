@@ -1,0 +1,138 @@
+"""The part of the status page that says what changed: one window against the reference."""
+
+from collections.abc import Iterable
+
+from sidecar.adapters.charts import distribution, largest_change
+from sidecar.adapters.markup import Html, element, join
+from sidecar.adapters.phrases import UNKNOWN, count, instant, measure, share
+from sidecar.adapters.tables import body_rows, head_row, numeric
+from sidecar.monitors.snapshot import Method, SubjectDrift, WindowSnapshot
+from sidecar.telemetry.status import StatusView
+
+_MOST_ROWS = 200
+
+
+def chosen_window(view: StatusView, name: str | None) -> WindowSnapshot | None:
+    """Give the window of that name; else the shortest that is ready, else the shortest."""
+    windows = view.monitors.windows if view.monitors else ()
+    named = (window for window in windows if window.window == name)
+    ready = (window for window in windows if window.ready)
+    return next(named, None) or next(ready, None) or next(iter(windows), None)
+
+
+def drift_section(view: StatusView, shown: WindowSnapshot | None) -> Html:
+    """Give the section on drift in one window: features by severity, then the answers."""
+    if view.monitors is None or shown is None:
+        none = element("p", "The monitors have seen no events yet.", class_="none")
+        return element("section", element("h2", "Drift"), none)
+    features = sorted(
+        (subject for subject in shown.subjects if subject.subject == "feature"),
+        key=lambda subject: (-subject.severity, subject.name),
+    )
+    answers = [subject for subject in shown.subjects if subject.subject != "feature"]
+    drifting = sum(feature.drifting for feature in features)
+    verdict = (
+        f"{drifting} of {len(features)} features differ from the reference by more than chance."
+        if shown.ready
+        else "Too few records for a verdict."
+    )
+    return element(
+        "section",
+        element("h2", "Drift"),
+        _tabs(view.monitors.windows, shown),
+        element(
+            "p",
+            f"{verdict} {count(shown.records)} records, event time {instant(shown.start_ms)} "
+            f"to {instant(shown.end_ms)}.",
+            class_="note",
+        ),
+        _subjects(features, answers),
+    )
+
+
+def _tabs(windows: Iterable[WindowSnapshot], shown: WindowSnapshot) -> Html:
+    links = [
+        element(
+            "a",
+            window.window,
+            element("small", count(window.records) if window.ready else "not ready"),
+            href=f"?window={window.window}",
+            aria_current="page" if window is shown else None,
+        )
+        for window in windows
+    ]
+    return element("nav", *links, aria_label="Windows")
+
+
+def _subjects(features: list[SubjectDrift], answers: list[SubjectDrift]) -> Html:
+    head = head_row(
+        ("Feature", ""),
+        ("State", ""),
+        ("Reference and window", ""),
+        ("Severity", "num"),
+        ("PSI / critical", "num"),
+        ("JS", "num"),
+        ("KS", "num"),
+        ("Missing", "num"),
+        ("Unseen", "num"),
+        ("Out of range", "num"),
+        ("Records", "num"),
+    )
+    shown = features[:_MOST_ROWS]
+    table = element(
+        "table",
+        head,
+        body_rows(_subject(feature) for feature in shown),
+        body_rows([_group("Answers"), *map(_subject, answers)]) if answers else None,
+        class_="subjects",
+    )
+    more = len(features) - len(shown)
+    legend = "Hollow bars are the reference, filled ones the window; below: the largest change."
+    left_out = f" {more} less severe features are not shown." if more else ""
+    return join(
+        element("div", table, class_="scroll"), element("p", legend, left_out, class_="note")
+    )
+
+
+def _group(title: str) -> Html:
+    heading = element("th", title, scope="rowgroup", colspan=11)
+    return element("tr", heading, class_="group")
+
+
+def _subject(drift: SubjectDrift) -> Html:
+    psi, js, ks = (_score(drift, method) for method in ("psi", "js", "ks"))
+    critical = next((s.critical for s in drift.scores if s.method == "psi"), None)
+    if psi is None:
+        sign, word = "○", "no verdict"
+    else:
+        sign, word = ("▲", "drifting") if drift.drifting else ("●", "steady")
+    usual = element("small", f"usual {share(drift.reference_missing_ratio)}")
+    missing = element("span", share(drift.missing_ratio), " ", usual)
+    return element(
+        "tr",
+        element("th", drift.name, scope="row"),
+        element(
+            "td",
+            element("span", element("span", sign, aria_hidden="true"), f" {word}"),
+            class_=f"verdict {word.replace(' ', '-')}",
+            data_label="State",
+        ),
+        element(
+            "td",
+            distribution(drift),
+            element("small", largest_change(drift)),
+            class_="picture",
+        ),
+        numeric(UNKNOWN if psi is None else f"{drift.severity:.1f} ×", "Severity"),  # noqa: RUF001
+        numeric(f"{measure(psi)} / {measure(critical)}", "PSI / critical"),
+        numeric(measure(js), "JS"),
+        numeric(measure(ks), "KS"),
+        numeric(missing, "Missing"),
+        numeric(share(drift.unseen_ratio), "Unseen"),
+        numeric(share(drift.out_of_range_ratio), "Out of range"),
+        numeric(count(drift.records), "Records"),
+    )
+
+
+def _score(drift: SubjectDrift, method: Method) -> float | None:
+    return next((score.value for score in drift.scores if score.method == method), None)
