@@ -148,9 +148,7 @@ class Secret:
                 return cls(file=Path(path))
             case {"env": str(name), **rest} if name and not rest:
                 return cls(env=name)
-        raise ValueError(
-            "Expected `{file: PATH}` or `{env: NAME}`: a secret does not stand in the config"
-        )
+        raise ValueError("Expected the place of a secret, which does not stand in the config")
 
     def within(self, folder: Path) -> "Secret":
         """Give the same secret with a relative path of its file based on `folder`."""
