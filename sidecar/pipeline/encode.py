@@ -1,0 +1,237 @@
+"""From decisions and rejections to records to send. The only stage that writes bytes."""
+
+import re
+from collections.abc import Iterable, Sequence
+from hashlib import sha256
+from itertools import repeat
+
+import msgspec
+import numpy as np
+
+from sidecar.bundle.manifest import Manifest
+from sidecar.events import (
+    REASON_NAMES,
+    SOURCE_NAMES,
+    BoolColumn,
+    Decision,
+    DecisionBatch,
+    Float64Column,
+    Headers,
+    OutboundSlice,
+    RecordBatch,
+    Rejection,
+)
+
+ERROR_PREFIX = "sidecar.error."
+"""Begins the name of each header that says what happened to a dead letter."""
+
+_DECIMALS = 6
+_STUB_VALUE = b"{}"
+_STUB_FIELDS = ("code", "topic", "partition", "offset")
+_ATTEMPTS = re.compile(rb"\d{1,9}")
+
+
+class Encoder:
+    """Writes the records of one bundle's decisions and dead letters."""
+
+    def __init__(
+        self, manifest: Manifest, decisions_topic: str, dead_letters_topic: str, version: str
+    ) -> None:
+        """Keep what every record says.
+
+        Args:
+            manifest: Name and version of the model.
+            decisions_topic: Where decisions go.
+            dead_letters_topic: Where dead letters go.
+            version: Of this package, for dead letters.
+        """
+        self._model = manifest.name
+        self._model_version = manifest.version
+        self._decisions_topic = decisions_topic
+        self._dead_letters_topic = dead_letters_topic
+        self._version = version
+        self._encode = msgspec.json.Encoder().encode
+
+    def decisions(self, batch: DecisionBatch) -> list[OutboundSlice]:
+        """Write decisions.
+
+        Args:
+            batch: The decisions.
+
+        Returns:
+            One slice per partition that has any. Keys are the events' own; equal decisions of
+            equal records have equal bytes.
+        """
+        values = self._values(batch)
+        rows = batch.events.rows.tolist()
+        keys = batch.events.records.keys
+        return [
+            OutboundSlice(
+                topic=self._decisions_topic,
+                partition=span.partition,
+                keys=[keys[row] for row in rows[span.start : span.stop]],
+                values=values[span.start : span.stop],
+                headers=None,
+                rows=rows[span.start : span.stop],
+            )
+            for span in batch.events.spans()
+        ]
+
+    def dead_letters(
+        self, records: RecordBatch, rejections: Sequence[Rejection]
+    ) -> list[OutboundSlice]:
+        """Write refused records as they came, with headers that say why.
+
+        Args:
+            records: The batch that they are in.
+            rejections: Which, and why.
+
+        Returns:
+            One slice per partition that has any. Earlier `sidecar.error.` headers give way to
+            the new ones, and `attempts` counts on from theirs.
+        """
+        return self._slices(records, rejections, stub=False)
+
+    def stubs(
+        self, records: RecordBatch, rejections: Sequence[Rejection]
+    ) -> list[OutboundSlice]:
+        """Write what is left of dead letters that were refused themselves: where to look.
+
+        Key, value and headers may each be what the broker does not take, so none is kept.
+
+        Args:
+            records: The batch that they are in.
+            rejections: Which.
+
+        Returns:
+            One slice per partition that has any.
+        """
+        return self._slices(records, rejections, stub=True)
+
+    # --- decisions ---------------------------------------------------------------------------
+
+    def _values(self, batch: DecisionBatch) -> list[bytes]:
+        events = batch.events
+        vocabulary: tuple[str | None, ...] = (*batch.vocabulary, None)  # -1 is the last one
+        rules: tuple[str | None, ...] = (*batch.rules, None)
+        decisions = map(
+            Decision,
+            self._ids(batch),
+            events.ids,
+            _rfc3339(events.event_time_ms),
+            repeat(self._model),
+            self._versions(batch),
+            map(SOURCE_NAMES.__getitem__, batch.source.tolist()),
+            map(REASON_NAMES.__getitem__, batch.reason.tolist()),
+            map(vocabulary.__getitem__, batch.label.tolist()),
+            _rounded(batch.score),
+            _rounded(batch.confidence),
+            map(rules.__getitem__, batch.rule.tolist()),
+            _flags(events.missing, events.future),
+        )
+        return list(map(self._encode, decisions))
+
+    def _ids(self, batch: DecisionBatch) -> list[str]:
+        records, rows = batch.events.records, batch.events.rows
+        # A newline is in none of the three, so no two triples give the same text.
+        what = f"{records.topic}\n{self._model}\n{self._model_version}"
+        digest = sha256(what.encode()).hexdigest()[:16]
+        partitions, offsets = records.partitions()[rows], records.offsets[rows]
+        return [
+            f"{digest}-{partition}-{offset}"
+            for partition, offset in zip(partitions.tolist(), offsets.tolist(), strict=True)
+        ]
+
+    def _versions(self, batch: DecisionBatch) -> Iterable[str]:
+        if batch.events.upstream is None:
+            return repeat(self._model_version)
+        return [
+            (prediction and prediction.version) or self._model_version
+            for prediction in batch.events.upstream
+        ]
+
+    # --- dead letters ------------------------------------------------------------------------
+
+    def _slices(
+        self, records: RecordBatch, rejections: Sequence[Rejection], *, stub: bool
+    ) -> list[OutboundSlice]:
+        return [
+            self._slice(records, span.partition, inside, stub=stub)
+            for span in records.spans
+            if (inside := [r for r in rejections if span.start <= r.row < span.stop])
+        ]
+
+    def _slice(
+        self,
+        records: RecordBatch,
+        partition: int,
+        rejections: Sequence[Rejection],
+        *,
+        stub: bool,
+    ) -> OutboundSlice:
+        rows = [rejection.row for rejection in rejections]
+        headers = [self._headers(records, partition, rejection) for rejection in rejections]
+        if stub:
+            kept = {f"{ERROR_PREFIX}{name}" for name in _STUB_FIELDS}
+            headers = [[header for header in each if header[0] in kept] for each in headers]
+        return OutboundSlice(
+            topic=self._dead_letters_topic,
+            partition=partition,
+            keys=[None if stub else records.keys[row] for row in rows],
+            values=[_STUB_VALUE if stub else records.values[row] for row in rows],
+            headers=headers,
+            rows=rows,
+        )
+
+    def _headers(
+        self, records: RecordBatch, partition: int, rejection: Rejection
+    ) -> list[tuple[str, bytes | None]]:
+        row = rejection.row
+        original = records.headers[row]
+        said = {
+            "code": rejection.code,
+            "stage": rejection.stage,
+            "message": rejection.message,
+            "path": rejection.path,
+            "topic": records.topic,
+            "partition": partition,
+            "offset": records.offsets[row],
+            "timestamp": records.timestamps_ms[row],
+            "attempts": _attempts(original) + 1,
+            "version": self._version,
+        }
+        kept = [header for header in original if not header[0].startswith(ERROR_PREFIX)]
+        return kept + [(f"{ERROR_PREFIX}{name}", str(v).encode()) for name, v in said.items()]
+
+
+def _attempts(headers: Headers) -> int:
+    said = dict(headers).get(f"{ERROR_PREFIX}attempts") or b""
+    return int(said) if _ATTEMPTS.fullmatch(said) else 0
+
+
+def _rfc3339(times_ms: np.typing.NDArray[np.int64]) -> list[str]:
+    text: list[str] = np.datetime_as_string(
+        times_ms.astype("datetime64[ms]"), timezone="UTC"
+    ).tolist()
+    return text
+
+
+def _rounded(column: Float64Column) -> Sequence[float | None]:
+    """Give the numbers that JSON can write; None for NaN and the infinities."""
+    finite = np.isfinite(column)
+    numbers: list[float | None] = np.round(column, _DECIMALS).tolist()
+    # Nearly always all or none are there.
+    for row in np.flatnonzero(~finite).tolist():
+        numbers[row] = None
+    return numbers
+
+
+def _flags(missing: BoolColumn, future: BoolColumn) -> Iterable[list[str] | None]:
+    if not (missing.any() or future.any()):
+        return repeat(None)
+    named = {
+        (True, False): ["missing_feature"],
+        (False, True): ["future_time"],
+        (True, True): ["missing_feature", "future_time"],
+    }
+    return [named.get(pair) for pair in zip(missing.tolist(), future.tolist(), strict=True)]
