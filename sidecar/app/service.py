@@ -115,11 +115,9 @@ class Service:
         topics = self.settings.topics
         client_id = str(self.settings.name)
         source = KafkaSource(
-            kafka, topic=topics.events, client_id=client_id, start=self.settings.delivery.start
+            kafka, topics.events, kafka.group, client_id, self.settings.delivery.start
         )
-        sink = KafkaSink(
-            kafka, topics=(topics.decisions, topics.dead_letters), client_id=client_id
-        )
+        sink = KafkaSink(kafka, (topics.decisions, topics.dead_letters), client_id)
         worker = self._worker = Worker(
             source=source,
             sink=sink,
@@ -271,16 +269,17 @@ class Service:
 def _partition(worker: Worker, partition: int, now_ms: int) -> PartitionView:
     lag, read_ms = worker.lag.get(partition), worker.last_read_ms.get(partition)
     seconds = None
-    if lag is not None:
-        waited = read_ms is not None and lag.records
-        seconds = max(0, now_ms - (read_ms or now_ms)) / 1000 if waited else 0.0
+    if lag is not None and not lag.records:
+        seconds = 0.0
+    elif lag is not None and read_ms is not None:
+        seconds = max(0, now_ms - read_ms) / 1000
     return PartitionView(
         partition=partition,
         position=lag and lag.position,
         end=lag and lag.end,
         lag_records=lag and lag.records,
         lag_seconds=seconds,
-        in_flight=worker.tracker.in_flight((partition,)),
+        in_flight=worker.tracker.unsettled((partition,)),
         paused=partition in worker.flow.paused,
     )
 

@@ -176,9 +176,10 @@ class OffsetTracker:
         wanted = self._parts if partitions is None else partitions
         return sum(self._parts[p].in_flight for p in wanted if p in self._parts)
 
-    def unsettled(self) -> int:
+    def unsettled(self, partitions: Collection[int] | None = None) -> int:
         """Count the records that were read and have no outcome yet, rewound ones included."""
-        return sum(part.unsettled for part in self._parts.values())
+        wanted = self._parts if partitions is None else partitions
+        return sum(self._parts[p].unsettled for p in wanted if p in self._parts)
 
     def committable(self, partitions: Collection[int] | None = None) -> list[Commit]:
         """Give what may be committed and is not yet."""

@@ -10,7 +10,8 @@ from sidecar.runtime.offsets import Commit, OffsetTracker, Ticket
 
 def records(**offsets: list[int]) -> RecordBatch:
     """Give a batch with these offsets; `p0=[1, 2]` is partition 0."""
-    spans, rows = [], []
+    spans: list[Span] = []
+    rows: list[int] = []
     for name, values in offsets.items():
         spans.append(Span(int(name[1:]), len(rows), len(rows) + len(values)))
         rows += values

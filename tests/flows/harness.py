@@ -1,0 +1,289 @@
+"""The whole sidecar in memory: bytes in, bytes and metrics out, the model steered by the test."""
+
+import asyncio
+import random
+from collections.abc import Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from sidecar.bundle.manifest import (
+    Feature,
+    FeatureType,
+    Manifest,
+    ModelInput,
+    ModelSpec,
+    ReferenceProfile,
+    Task,
+)
+from sidecar.bundle.profile import build_profile
+from sidecar.clock import Clock, SystemClock
+from sidecar.config.settings import SidecarSettings
+from sidecar.errors import ScorerUnavailableError
+from sidecar.events import Features, RejectCode
+from sidecar.monitors.drift import DriftMonitor
+from sidecar.pipeline.breaker import CircuitBreaker
+from sidecar.pipeline.check import Checker
+from sidecar.pipeline.decide import Decider
+from sidecar.pipeline.decode import EventDecoder
+from sidecar.pipeline.encode import Encoder
+from sidecar.pipeline.features import Vectoriser
+from sidecar.pipeline.interpret import Interpreter
+from sidecar.ports import Observer, RawOutputs, Tensors
+from sidecar.runtime.health import Health, State
+from sidecar.runtime.observers import Observers
+from sidecar.runtime.scoring import Scoring
+from sidecar.runtime.stages import Stages
+from sidecar.runtime.worker import Worker
+from sidecar.telemetry.metrics import Metrics
+from sidecar.telemetry.status import ModelView
+from tests.fakes import MemoryLog, MemorySink, MemorySource, Stored
+
+EVENTS, DECISIONS, LETTERS = "credit.events", "credit.decisions", "credit.dead-letters"
+POISON = 666.0
+"""An amount that the model cannot bear."""
+
+MANIFEST = Manifest(
+    format=1,
+    name="credit",
+    version="7",
+    created="2026-01-01T00:00:00Z",
+    model=ModelSpec(
+        task=Task.BINARY,
+        inputs=(ModelInput(name="X", dtype="float32", features=("amount",)),),
+        scores=("probabilities",),
+        labels=("refuse", "approve"),
+    ),
+    features=(Feature(name="amount", type=FeatureType.FLOAT),),
+    files={"model.onnx": "0" * 64},
+)
+
+
+def reference() -> ReferenceProfile:
+    amounts = np.linspace(0.0, 100.0, 1_001)
+    approve = amounts / 100
+    return build_profile(
+        MANIFEST.features,
+        Features(amounts[:, None], {}),
+        approve,
+        np.maximum(approve, 1 - approve),
+        (approve >= 0.5).astype(np.int32),
+        MANIFEST.model.labels,
+        Task.BINARY,
+    )
+
+
+class SteeredScorer:
+    """Approves with probability amount / 100; fails when told, or when a row is poison."""
+
+    def __init__(self) -> None:
+        self.failure: Exception | None = None
+        self.calls: list[int] = []
+
+    async def score(self, tensors: Tensors) -> RawOutputs:
+        amounts = tensors["X"][:, 0].astype(np.float64)
+        self.calls.append(len(amounts))
+        await asyncio.sleep(0)
+        if self.failure is not None:
+            raise self.failure
+        if np.any(amounts == POISON):
+            raise ScorerUnavailableError("poison")
+        approve = np.clip(amounts / 100, 0, 1)
+        return {"probabilities": np.column_stack([1 - approve, approve])}
+
+    async def close(self) -> None:
+        return None
+
+
+@dataclass
+class Sidecar:
+    """A running worker and everything around it."""
+
+    log: MemoryLog
+    source: MemorySource
+    sink: MemorySink
+    scorer: SteeredScorer
+    worker: Worker
+    metrics: Metrics
+    health: Health
+    drift: DriftMonitor
+    ended: "asyncio.Task[bool] | None" = None
+    sent: int = field(default=0)
+
+    def send(self, *events: Mapping[str, Any] | bytes | None, key: bytes | None = b"k") -> None:
+        """Put events on the topic, round robin over its partitions."""
+        for event in events:
+            value = event if isinstance(event, bytes | None) else msgspec.json.encode(event)
+            partition = self.sent % len(self.log.topics[EVENTS])
+            self.log.write(EVENTS, partition, Stored(key, value))
+            self.sent += 1
+
+    def send_amounts(self, *amounts: float) -> None:
+        for at, amount in enumerate(amounts, start=self.sent):
+            self.send({"id": f"e{at}", "features": {"amount": amount}})
+
+    def decisions(self) -> list[dict[str, Any]]:
+        return [msgspec.json.decode(value) for value in self.log.values(DECISIONS) if value]
+
+    def letters(self) -> list[Stored]:
+        return [record for part in self.log.topics[LETTERS] for record in part]
+
+    def codes(self) -> list[str]:
+        return [
+            dict(letter.headers)["sidecar.error.code"].decode() for letter in self.letters()
+        ]
+
+    def answers(self) -> dict[str, tuple[str, str, str | None]]:
+        """Give (source, reason, label) by event id."""
+        return {
+            d["event_id"]: (d["source"], d["reason"], d.get("label")) for d in self.decisions()
+        }
+
+    def sample(self, name: str, **labels: str) -> float:
+        value = self.metrics.registry.get_sample_value(name, labels)
+        return 0.0 if value is None else value
+
+    def books(self) -> tuple[float, float]:
+        """Give (received, decided + rejected + tombstones + returned): equal when idle."""
+        out = 0.0
+        for family in self.metrics.registry.collect():
+            if family.name in (
+                "sidecar_decisions",
+                "sidecar_records_rejected",
+                "sidecar_tombstones",
+                "sidecar_records_returned",
+            ):
+                out += sum(s.value for s in family.samples if s.name.endswith("_total"))
+        return self.sample("sidecar_records_received_total"), out
+
+    async def until(self, fact: Callable[[], bool], timeout_s: float = 5.0) -> None:
+        """Let the loop run until something is so."""
+        async with asyncio.timeout(timeout_s):
+            while not fact():  # noqa: ASYNC110  the fact may be any, so nobody can set an event
+                await asyncio.sleep(0.002)
+
+    async def drained(self) -> None:
+        """Wait until every record has an outcome."""
+        await self.until(
+            lambda: (
+                sum(self.worker.tracker.positions().values()) >= self.sent
+                and not self.worker.tracker.unsettled()
+            )
+        )
+
+
+def settings(**sections: Any) -> SidecarSettings:
+    tree: dict[str, Any] = {
+        "kafka": {"bootstrap_servers": ["memory:1"], "group": "credit-sidecar"},
+        "topics": {"events": EVENTS, "decisions": DECISIONS, "dead_letters": LETTERS},
+        "model": {"bundle": "unused"},
+        "name": "credit",
+        "delivery": {"commit_interval": "20ms"},
+    }
+    for name, section in sections.items():
+        tree[name] = {**tree.get(name, {}), **section}
+    return msgspec.convert(tree, SidecarSettings, dec_hook=_value)
+
+
+def _value(kind: Any, raw: Any) -> Any:
+    if kind is object:
+        return raw
+    return kind.parse(raw) if hasattr(kind, "parse") else kind(raw)
+
+
+@asynccontextmanager
+async def running(
+    *,
+    partitions: int = 1,
+    threshold: float = 0.0,
+    clock: Clock | None = None,
+    topics: tuple[str, ...] = (DECISIONS, LETTERS),
+    refuses: Callable[[str, bytes | None, bytes | None], bool] = lambda *_: False,
+    observers: tuple[Observer, ...] = (),
+    **sections: Any,
+) -> Any:
+    """Run a sidecar; leaving the block drains it, and fails the test when that does not end."""
+    made = build(
+        partitions=partitions,
+        threshold=threshold,
+        clock=clock,
+        topics=topics,
+        refuses=refuses,
+        observers=observers,
+        **sections,
+    )
+    made.ended = asyncio.create_task(made.worker.run())
+    try:
+        yield made
+    finally:
+        made.worker.stop()
+        async with asyncio.timeout(5):
+            await asyncio.wait((made.ended,))
+        made.ended.result()
+
+
+def build(
+    *,
+    partitions: int,
+    threshold: float,
+    clock: Clock | None,
+    topics: tuple[str, ...],
+    refuses: Callable[[str, bytes | None, bytes | None], bool],
+    observers: tuple[Observer, ...],
+    **sections: Any,
+) -> Sidecar:
+    config = settings(**sections)
+    clock = clock or SystemClock()
+    log = MemoryLog()
+    log.create(EVENTS, partitions)
+    for topic in topics:
+        log.create(topic, partitions)
+    scorer = SteeredScorer()
+    profile = reference()
+    drift = DriftMonitor(MANIFEST, profile, config.monitors)
+    watching = (drift, *observers)
+    metrics = Metrics(
+        clock,
+        topic=EVENTS,
+        model=ModelView(name="credit", version="7", digest="0" * 64, task="binary"),
+        rules=[rule.name for rule in config.fallback.rules],
+        observers=[observer.name for observer in watching],
+    )
+    checker = Checker(MANIFEST, profile, config.input)
+    stages = Stages(
+        decoder=EventDecoder(MANIFEST, config.input, config.limits),
+        checker=checker,
+        scoring=Scoring(
+            checker=checker,
+            vectoriser=Vectoriser(MANIFEST),
+            scorer=scorer,
+            interpreter=Interpreter(MANIFEST.model, config.confidence.measure),
+            breaker=CircuitBreaker(config.breaker),
+            clock=clock,
+            metrics=metrics,
+        ),
+        decider=Decider(MANIFEST, config.fallback, threshold),
+        encoder=Encoder(MANIFEST, DECISIONS, LETTERS, "0.1.0"),
+        metrics=metrics,
+    )
+    source = MemorySource(log, EVENTS)
+    sink = MemorySink(log, (DECISIONS, LETTERS), refuses=refuses)
+    health = Health(State.READY)
+    worker = Worker(
+        source=source,
+        sink=sink,
+        stages=stages,
+        observers=Observers(watching, metrics),
+        settings=config,
+        clock=clock,
+        metrics=metrics,
+        health=health,
+        jitter=random.Random(1),
+    )
+    return Sidecar(log, source, sink, scorer, worker, metrics, health, drift)
+
+
+CODES = frozenset(code.value for code in RejectCode)
