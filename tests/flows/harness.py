@@ -1,4 +1,4 @@
-"""The whole sidecar in memory: bytes in, bytes and metrics out, the model steered by the test."""
+"""The whole sidecar in memory: bytes in, bytes and metrics out; tests steer the model."""
 
 import asyncio
 import random
