@@ -6,21 +6,23 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 
-def cpu_limit(root: Path = Path("/")) -> int:
+def cpu_limit(root: Path = Path("/"), processors: int | None = None) -> int:
     """Count the processors that the control group allows, rounded up; at least 1.
 
     The number of processors of the machine says nothing in a container: threads beyond the
     quota are stopped for the rest of each period, and a batch waits for them.
 
     Args:
-        root: Where `proc` and `sys` are; a folder of small files in tests.
+        root: Where `proc` and `sys` are.
+        processors: How many the machine lets this process run on; asked of it when absent.
 
     Returns:
         The smallest quota of the process's group and the groups above it (`cpu.max` of control
         groups v2, `cpu.cfs_quota_us` of v1), never more than the processors it may run on.
     """
+    most = len(os.sched_getaffinity(0)) if processors is None else processors
     quotas = [quota for folder in _folders(root) if (quota := _quota(folder)) is not None]
-    return max(1, min(len(os.sched_getaffinity(0)), *map(math.ceil, quotas), *[1 << 20]))
+    return max(1, min([most, *map(math.ceil, quotas)]))
 
 
 def _folders(root: Path) -> Iterator[Path]:
