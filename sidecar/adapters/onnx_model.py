@@ -4,12 +4,13 @@ import os
 from typing import Any
 
 import onnxruntime
+from onnxruntime import RunOptions
 
 from sidecar.bundle.graph import Graph, Port
 from sidecar.errors import BundleError, Finding, ScorerUnavailableError
 from sidecar.ports import RawOutputs, Tensors
 
-RunOptions = onnxruntime.RunOptions
+__all__ = ["OnnxModel", "RunOptions"]
 
 _ONE_FILE = "save the model in one file, with its weights inside, and only standard operators"
 
