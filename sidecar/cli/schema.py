@@ -19,6 +19,8 @@ def schema(name: str | None, folder: Path | None) -> None:
     """Print the JSON Schema of a record or of the config.
 
     Without NAME prints all of them, as one object by name.
+
+    Example: sidecar schema config
     """
     names = (name,) if name else NAMES
     if folder is not None:
