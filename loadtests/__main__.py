@@ -7,14 +7,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from tests.brokers.apache import start_broker
-
 from loadtests import data, race, report, stages
 from loadtests.bundle import MODEL, build_bundle
 from loadtests.contestants import CONTESTANTS, Contestant
 from loadtests.race import Plan, Result, RunFailedError
 from loadtests.topics import PARTITIONS, Topics
 from sidecar.clock import SystemClock
+from tests.brokers.kafka import KafkaBroker
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -62,8 +61,12 @@ def _broker(given: str | None, folder: Path) -> Iterator[str]:
     if given:
         yield given
         return
-    with start_broker(folder / "broker") as brokers:
-        yield brokers
+    broker = KafkaBroker(folder / "broker")
+    try:
+        broker.start()
+        yield broker.bootstrap
+    finally:
+        broker.stop()
 
 
 def _prepare(brokers: str, folder: Path, records: int) -> Plan:

@@ -134,9 +134,16 @@ def measure(bundle: Path) -> dict[str, float]:
     Args:
         bundle: As `bundle.build_bundle` made it.
     """
-    names = ("BROKERS", "GROUP", "EVENTS", "DECISIONS", "DEAD_LETTERS", "METRICS", "ADMIN")
-    environment = {f"BENCH_{name}": "1" for name in names} | {"BENCH_BUNDLE": str(bundle)}
-    environment["BENCH_BROKERS"] = "localhost:9092"
+    environment = {
+        "BENCH_BROKERS": "localhost:9092",
+        "BENCH_GROUP": "stages",
+        "BENCH_EVENTS": "events",
+        "BENCH_DECISIONS": "decisions",
+        "BENCH_DEAD_LETTERS": "dead-letters",
+        "BENCH_METRICS": "1",
+        "BENCH_ADMIN": "2",
+        "BENCH_BUNDLE": str(bundle),
+    }
     settings = load_settings(HERE / "sidecar.yaml", environment)
     line = Line(assemble(settings, SystemClock()))
     batches = list(_wire())
