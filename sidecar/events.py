@@ -250,10 +250,12 @@ class ScoreBatch:
 
 @dataclass(frozen=True, slots=True)
 class DecisionBatch:
-    """The outcome of each event. `label` and `rule` are indices, -1 for none."""
+    """The outcome of each event. `label`, `answer` and `rule` are indices, -1 for none."""
 
     events: EventBatch
     label: CodeColumn
+    answer: CodeColumn
+    """What the model or the upstream service said, whether it was taken or not."""
     score: Float64Column
     confidence: Float64Column
     source: NDArray[np.uint8]
@@ -275,6 +277,7 @@ class DecisionBatch:
             self,
             events=self.events.take(positions),
             label=self.label[positions],
+            answer=self.answer[positions],
             score=self.score[positions],
             confidence=self.confidence[positions],
             source=self.source[positions],

@@ -117,7 +117,7 @@ def regression_reference(manifest: Manifest) -> ReferenceProfile:
         manifest.features,
         Features(sizes[:, None], {}),
         2 * sizes,
-        None,
+        {},
         None,
         (),
         Task.REGRESSION,

@@ -229,6 +229,7 @@ def decided(
     return DecisionBatch(
         events=events,
         label=np.zeros(count, np.int32),
+        answer=np.zeros(count, np.int32),
         score=np.zeros(count),
         confidence=np.zeros(count),
         source=np.array([source for source, _ in answers], np.uint8),

@@ -74,7 +74,9 @@ def assemble(settings: SidecarSettings, clock: Clock) -> Assembly:
     settings = resolve(settings, manifest.name, settings.model.bundle.parent)
     threshold = resolve_threshold(bundle.calibration, settings.confidence)
     decider = Decider(manifest, settings.fallback, threshold)
-    drift = DriftMonitor(manifest, bundle.reference, settings.monitors)
+    drift = DriftMonitor(
+        manifest, bundle.reference, settings.monitors, settings.confidence.measure
+    )
     model_view = ModelView(
         name=manifest.name,
         version=manifest.version,

@@ -271,7 +271,7 @@ def _described(
         manifest.features,
         columns,
         scores.score,
-        None if regression else scores.confidence,
+        {} if regression else run.confidence,
         None if regression else scores.label,
         spec.labels,
         spec.task,

@@ -17,7 +17,7 @@ from sidecar.clock import Clock, SystemClock
 from sidecar.config.settings import SidecarSettings
 from sidecar.config.values import Address
 from sidecar.errors import SidecarError
-from sidecar.ports import Scorer
+from sidecar.ports import Lag, Scorer
 from sidecar.runtime.deadline import Deadline
 from sidecar.runtime.health import Health, State, Trouble
 from sidecar.runtime.worker import Worker
@@ -267,12 +267,15 @@ class Service:
 
 
 def _partition(worker: Worker, partition: int, now_ms: int) -> PartitionView:
-    lag, read_ms = worker.lag.get(partition), worker.last_read_ms.get(partition)
+    lag, read = worker.lag.get(partition), worker.last_read.get(partition)
+    if lag is not None and read is not None:
+        # What was read since the brokers were asked is no lag any more.
+        lag = Lag(max(lag.position, read[0]), max(lag.end, read[0]))
     seconds = None
     if lag is not None and not lag.records:
         seconds = 0.0
-    elif lag is not None and read_ms is not None:
-        seconds = max(0, now_ms - read_ms) / 1000
+    elif read is not None:
+        seconds = max(0, now_ms - read[1]) / 1000
     return PartitionView(
         partition=partition,
         position=lag and lag.position,

@@ -124,8 +124,8 @@ def _profile_faults(manifest: Manifest, reference: ReferenceProfile) -> Iterator
             yield f"has other categories of `{feature.name}` than the manifest"
         yield from _count_faults(feature.name, profile, reference.records)
     yield from _count_faults("score", reference.score, reference.records)
-    if reference.confidence is not None:
-        yield from _count_faults("confidence", reference.confidence, reference.records)
+    for measure, confidence in reference.confidence.items():
+        yield from _count_faults(f"confidence.{measure}", confidence, reference.records)
     if reference.label is not None:
         yield from _count_faults("label", reference.label, reference.records)
     labels = reference.label.categories if reference.label is not None else ()
@@ -150,6 +150,8 @@ def _golden_faults(manifest: Manifest, golden: Sequence[Golden]) -> Iterator[str
     names = {feature.name for feature in manifest.features}
     strings = {f.name for f in manifest.features if f.type is FeatureType.STRING}
     labels: tuple[str | None, ...] = manifest.model.labels or (None,)
+    if not golden:
+        yield "holds no rows"
     for line, row in enumerate(golden, start=1):
         if row.features.keys() != names:
             yield f"line {line} has other features than the manifest"

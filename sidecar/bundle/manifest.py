@@ -156,8 +156,8 @@ class ReferenceProfile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     records: int
     features: dict[str, Profile]
     score: Profile
-    confidence: Profile | None
-    """None for a regression."""
+    confidence: dict[str, Profile]
+    """By measure: `max_probability`, `margin`, `entropy`; none for a regression."""
     label: CategoryProfile | None
     """The model's own answers on the reference rows; none for a regression."""
 

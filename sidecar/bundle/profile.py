@@ -1,5 +1,7 @@
 """The reference profile: counts of the reference rows, made by the kernel of the monitors."""
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -27,7 +29,7 @@ def build_profile(
     features: tuple[Feature, ...],
     columns: Features,
     score: Float64Column,
-    confidence: Float64Column | None,
+    confidence: Mapping[str, Float64Column],
     label: CodeColumn | None,
     labels: tuple[str, ...],
     task: Task,
@@ -38,7 +40,7 @@ def build_profile(
         features: The signature, in the order of the columns.
         columns: The features of the reference rows.
         score: The model's score on each row, NaN for none.
-        confidence: Its confidence; None for a regression.
+        confidence: Its confidence, by measure; none for a regression.
         label: Its answer, as a position in `labels`, -1 for none; None for a regression.
         labels: The model's classes.
         task: Scores of a classifier are probabilities and get equal cells on [0, 1], those of
@@ -56,9 +58,10 @@ def build_profile(
         records=len(columns),
         features=profiles,
         score=_numeric_profile(score, numeric_cells(score) if regression else uniform_cells()),
-        confidence=None
-        if confidence is None
-        else _numeric_profile(confidence, uniform_cells()),
+        confidence={
+            measure: _numeric_profile(column, uniform_cells())
+            for measure, column in confidence.items()
+        },
         label=None if label is None else _category_profile(labels, _codes(label)),
     )
 

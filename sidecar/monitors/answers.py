@@ -21,7 +21,7 @@ class AnswerColumns:
         Args:
             reference: Has no confidence and no label for a regression.
         """
-        self._has_confidence = reference.confidence is not None
+        self._has_confidence = bool(reference.confidence)
         labels = () if reference.label is None else reference.label.categories
         self._has_label = reference.label is not None
         self._codes = {label: float(code) for code, label in enumerate(labels)}
@@ -47,7 +47,7 @@ class AnswerColumns:
     def excluded(
         self, decisions: DecisionBatch, matrix: NDArray[np.float64]
     ) -> NDArray[np.bool_]:
-        """Mark what does not count: scores that nobody gave, labels that are not the model's.
+        """Mark what does not count: scores and labels that nobody gave.
 
         An upstream prediction may leave out what it likes: that is no missing value, for else a
         service that sends labels alone would drift for ever.
@@ -60,20 +60,23 @@ class AnswerColumns:
             A mask of the same shape.
         """
         unscored = _UNSCORED[decisions.reason]
-        elsewhere = decisions.source > Source.UPSTREAM
         left_out = np.isnan(matrix) & (decisions.source == Source.UPSTREAM)[:, None]
         mask: NDArray[np.bool_] = left_out | np.column_stack(
             (
                 unscored,
                 *([unscored] if self._has_confidence else ()),
-                *([elsewhere] if self._has_label else ()),
+                *([unscored] if self._has_label else ()),
                 np.zeros(len(unscored), np.bool_),
             )
         )
         return mask
 
     def _label_codes(self, decisions: DecisionBatch) -> Float64Column:
-        """Look labels up by name: the vocabulary also has those of rules and of upstream."""
+        """Look answers up by name: the vocabulary also has labels of rules and of upstream.
+
+        What the model or upstream answered counts, taken or not: the reference has every
+        answer, and only the sure ones of a window would look like drift beside it.
+        """
         unseen = float(len(self._codes))
         codes = [self._codes.get(label, unseen) for label in decisions.vocabulary]
-        return np.array([*codes, np.nan])[decisions.label]  # no label is -1: the last one
+        return np.array([*codes, np.nan])[decisions.answer]  # no label is -1: the last one

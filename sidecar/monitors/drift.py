@@ -27,7 +27,11 @@ class DriftMonitor:
     name = "drift"
 
     def __init__(
-        self, manifest: Manifest, reference: ReferenceProfile, settings: MonitorSettings
+        self,
+        manifest: Manifest,
+        reference: ReferenceProfile,
+        settings: MonitorSettings,
+        measure: str = "max_probability",
     ) -> None:
         """Lay out the counts.
 
@@ -35,6 +39,7 @@ class DriftMonitor:
             manifest: The signature of the model.
             reference: What windows are compared with.
             settings: Panes, windows, and which features are watched.
+            measure: The confidence measure that events are decided by.
 
         Raises:
             ConfigError: `monitors.features` names a feature that the model does not have.
@@ -44,7 +49,7 @@ class DriftMonitor:
         self._all_features = watched == features
         self._columns = np.array([features.index(name) for name in watched], np.int64)
         self._answers = AnswerColumns(reference)
-        self._reference = Reference(watched_subjects(reference, watched))
+        self._reference = Reference(watched_subjects(reference, watched, measure))
         self._table = CountingTable(
             [
                 *(subject.layout for subject in self._reference.subjects),

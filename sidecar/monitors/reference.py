@@ -41,17 +41,20 @@ class Watched:
     bins: tuple[str, ...]
 
 
-def watched_subjects(profile: ReferenceProfile, features: Sequence[str]) -> tuple[Watched, ...]:
+def watched_subjects(
+    profile: ReferenceProfile, features: Sequence[str], measure: str
+) -> tuple[Watched, ...]:
     """Give what is watched: the features, then score, confidence and label where there are any.
 
     Args:
         profile: The reference.
         features: Names of the features to watch, in order.
+        measure: The confidence measure that events are decided by.
     """
     wanted: list[tuple[str, Subject, Profile | None]] = [
         *((name, "feature", profile.features[name]) for name in features),
         ("score", "score", profile.score),
-        ("confidence", "confidence", profile.confidence),
+        ("confidence", "confidence", profile.confidence.get(measure)),
         ("label", "label", profile.label),
     ]
     return tuple(_watched(name, kind, found) for name, kind, found in wanted if found)

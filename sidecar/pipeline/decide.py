@@ -76,6 +76,7 @@ class Decider:
         batch = DecisionBatch(
             events=events,
             label=np.where(sure, scores.label, np.int32(-1)),
+            answer=np.where(answered, scores.label, np.int32(-1)),
             score=np.where(answered, scores.score, np.nan),
             confidence=np.where(answered, scores.confidence, np.nan),
             source=np.full(len(events), Source.MODEL, np.uint8),
@@ -122,7 +123,7 @@ class Decider:
         for row, prediction in enumerate(batch.events.upstream):
             if prediction is not None:
                 came[row] = True
-                batch.label[row] = codes.get(prediction.label, -1)
+                batch.label[row] = batch.answer[row] = codes.get(prediction.label, -1)
                 batch.score[row] = _or_nan(prediction.score)
                 batch.confidence[row] = self._confidence_of(prediction)
         batch.source[came] = Source.UPSTREAM

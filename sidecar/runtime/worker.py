@@ -34,7 +34,7 @@ from sidecar.runtime.stages import Stages, rejected
 from sidecar.telemetry.metrics import Metrics
 
 _POLL_S = 0.5
-_WATCH_S = 5.0
+_WATCH_S = 2.0
 _STALL_S = 120.0
 # A batch that fills less than this share of the top counts as small: the load is low, and the
 # next round may wait for `linger`.
@@ -89,7 +89,8 @@ class Worker:
         self.tracker = OffsetTracker()
         self.flow = Flow(source, self.tracker, settings.limits.in_flight_records)
         self.lag: dict[int, Lag] = {}
-        self.last_read_ms: dict[int, int] = {}
+        self.last_read: dict[int, tuple[int, int]] = {}
+        """By partition: the offset after the last record read, and that record's timestamp."""
         self._committer = Committer(
             source, self.tracker, metrics, settings.delivery.commit_interval.seconds
         )
@@ -190,7 +191,11 @@ class Worker:
         tickets = self.tracker.begin(records)
         self._metrics.received(len(records), sum(ticket.fresh for ticket in tickets))
         for span in records.spans:
-            self.last_read_ms[span.partition] = int(records.timestamps_ms[span.stop - 1])
+            last = span.stop - 1
+            self.last_read[span.partition] = (
+                int(records.offsets[last]) + 1,
+                int(records.timestamps_ms[last]),
+            )
         self._last_progress_s = self._clock.monotonic()
         self._revived = False
         self.flow.update()
@@ -302,6 +307,7 @@ class Worker:
         """Read the lag, and notice a source that gives nothing although there is something."""
         while True:
             self.lag = dict(await self._source.lag())
+            self.last_read = {p: at for p, at in self.last_read.items() if p in self.lag}
             paused = self.flow.paused
             waiting = [p for p, lag in self.lag.items() if lag.records and p not in paused]
             silent_s = self._clock.monotonic() - self._last_progress_s

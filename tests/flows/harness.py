@@ -69,7 +69,7 @@ def reference() -> ReferenceProfile:
         MANIFEST.features,
         Features(amounts[:, None], {}),
         approve,
-        np.maximum(approve, 1 - approve),
+        {"max_probability": np.maximum(approve, 1 - approve)},
         (approve >= 0.5).astype(np.int32),
         MANIFEST.model.labels,
         Task.BINARY,

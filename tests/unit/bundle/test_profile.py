@@ -37,7 +37,7 @@ def classifier_profile() -> ReferenceProfile:
         FEATURES,
         COLUMNS,
         score=np.array([0.1, 0.6, 0.995, 0.2]),
-        confidence=np.array([0.9, 0.6, 0.995, 0.8]),
+        confidence={"max_probability": np.array([0.9, 0.6, 0.995, 0.8])},
         label=np.array([0, 1, 1, -1], np.int32),
         labels=("no", "yes"),
         task=Task.BINARY,
@@ -66,25 +66,26 @@ def test_answers_of_a_classifier_are_probabilities_and_labels() -> None:
 
     assert profile.records == 4
     assert isinstance(profile.score, NumericProfile)
-    assert isinstance(profile.confidence, NumericProfile)
+    confidence = profile.confidence["max_probability"]
+    assert isinstance(confidence, NumericProfile)
     assert (profile.score.minimum, profile.score.maximum, len(profile.score.edges)) == (
         0,
         1,
         99,
     )
     assert np.flatnonzero(profile.score.counts).tolist() == [11, 21, 61, 100]
-    assert np.flatnonzero(profile.confidence.counts).tolist() == [61, 81, 91, 100]
+    assert np.flatnonzero(confidence.counts).tolist() == [61, 81, 91, 100]
     assert profile.label == CategoryProfile(categories=("no", "yes"), counts=(1, 2, 0, 1))
 
 
 def test_a_regression_has_a_score_by_quantiles_and_no_more() -> None:
     profile = build_profile(
-        FEATURES, COLUMNS, np.array([1.5, 2.5, 3.5, np.nan]), None, None, (), Task.REGRESSION
+        FEATURES, COLUMNS, np.array([1.5, 2.5, 3.5, np.nan]), {}, None, (), Task.REGRESSION
     )
 
     assert isinstance(profile.score, NumericProfile)
     assert (profile.score.edges, profile.score.counts) == ((2.5, 3.5), (0, 1, 1, 1, 0, 1))
-    assert (profile.confidence, profile.label) == (None, None)
+    assert (profile.confidence, profile.label) == ({}, None)
 
 
 def test_a_column_without_values_is_all_missing() -> None:
@@ -92,7 +93,7 @@ def test_a_column_without_values_is_all_missing() -> None:
     nothing = np.full((3, 1), np.nan)
 
     profile = build_profile(
-        (feature,), Features(nothing, {}), np.zeros(3), None, None, (), Task.REGRESSION
+        (feature,), Features(nothing, {}), np.zeros(3), {}, None, (), Task.REGRESSION
     )
 
     assert profile.features["empty"] == NumericProfile(
@@ -105,7 +106,7 @@ def test_a_text_without_categories_is_all_unseen() -> None:
     codes = np.array([[0.0], [np.nan]])
 
     profile = build_profile(
-        (feature,), Features(codes, {}), np.zeros(2), None, None, (), Task.REGRESSION
+        (feature,), Features(codes, {}), np.zeros(2), {}, None, (), Task.REGRESSION
     )
 
     assert profile.features["note"] == CategoryProfile(categories=(), counts=(1, 1))

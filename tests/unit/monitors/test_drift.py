@@ -63,7 +63,7 @@ def reference(task: Task = Task.BINARY) -> ReferenceProfile:
         FEATURES,
         rows(20_000),
         score,
-        np.maximum(score, 1 - score) if known else None,
+        {"max_probability": np.maximum(score, 1 - score)} if known else {},
         (score >= 0.5).astype(np.int32) if known else None,
         LABELS if known else (),
         task,
@@ -92,8 +92,10 @@ def decided(features: Features, *, start_ms: int = START, **columns: object) -> 
         records, np.arange(count), [""] * count, times, features, None, no, no, no
     )
     score = scores(count, seed=2)
+    label = columns.pop("label", (score >= 0.5).astype(np.int32))
     given: dict[str, object] = {
-        "label": (score >= 0.5).astype(np.int32),
+        "label": label,
+        "answer": label,
         "score": score,
         "confidence": np.maximum(score, 1 - score),
         "source": np.full(count, Source.MODEL, np.uint8),
@@ -211,7 +213,7 @@ def test_pictures_have_a_name_and_two_shares_for_each_bin() -> None:
     assert sex.reference == pytest.approx((0.5, 0.5, 0.0, 0.0), abs=0.02)
 
 
-def test_only_answers_of_the_model_count_as_score_confidence_and_label() -> None:
+def test_answers_of_the_model_count_whether_they_were_taken_or_not() -> None:
     monitor = DriftMonitor(manifest(), reference(), settings())
     sources = [Source.MODEL, Source.UPSTREAM, Source.RULE, Source.CACHE, Source.DEFAULT] * 2
     reasons = [
@@ -227,13 +229,14 @@ def test_only_answers_of_the_model_count_as_score_confidence_and_label() -> None
             source=np.array(sources, np.uint8),
             reason=np.array(reasons * 2, np.uint8),
             label=np.array([0, 1, 2, 2, 2] * 2, np.int32),
+            answer=np.array([0, 1, 1, -1, -1] * 2, np.int32),
         )
     )
 
     window = shortest(monitor)
     assert window.decisions == {"model": 2, "upstream": 2, "rule": 2, "cache": 2, "default": 2}
-    assert [one.records for one in window.subjects] == [10, 10, 6, 6, 4]
-    assert subject(monitor, "label").current == (0.5, 0.5, 0.0, 0.0)
+    assert [one.records for one in window.subjects] == [10, 10, 6, 6, 6]
+    assert subject(monitor, "label").current == pytest.approx((1 / 3, 2 / 3, 0.0, 0.0))
 
 
 def test_what_upstream_leaves_out_is_not_missing() -> None:
