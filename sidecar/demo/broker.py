@@ -4,7 +4,8 @@ It is librdkafka's mock cluster, which the confluent-kafka wheel carries: real l
 loopback that any client may use, nothing to install or start, everything kept in memory.
 It does groups of one member, commits, idempotence, headers and codecs. It does no
 transactions, no second member in a group, no TLS, no SASL and no administration; what depends
-on these needs a real broker.
+on these needs a real broker. A group that its member left takes the next one only when the
+session time-out is over.
 """
 
 import ctypes

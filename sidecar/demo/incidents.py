@@ -90,7 +90,7 @@ class FailingScorer:
 
         Args:
             inner: The model itself.
-            now_ms: Event time that the stream has come to.
+            now_ms: Event time that the decisions have come to.
             incident: When to raise.
         """
         self._inner = inner

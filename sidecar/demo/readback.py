@@ -12,6 +12,7 @@ from sidecar.demo.incidents import INCIDENTS, Incident
 from sidecar.events import Decision
 
 _CODE = "sidecar.error.code"
+_WAIT_S = 0.05
 
 
 class Outcome(NamedTuple):
@@ -26,8 +27,8 @@ class Readback:
     """Follows both output topics from their beginning until the `with` block ends.
 
     `decisions` and `dead_letters` count what was read, `ids` holds the decisions' ids,
-    `codes` the dead letters by code, and `during` the outcomes by the incident in whose time
-    the event happened.
+    `codes` the dead letters by code, `during` the outcomes by the incident in whose time the
+    event happened, and `event_time_ms` is that of the newest event decided.
     """
 
     def __init__(
@@ -43,8 +44,14 @@ class Readback:
         """
         self._decisions_topic = decisions
         # No group is joined: the embedded broker knows groups of one member only.
+        # It answers an empty fetch only when the wait is over, so the wait is short.
         self._consumer = Consumer(
-            {"bootstrap.servers": bootstrap_servers, "group.id": "readback", "log_level": 2}
+            {
+                "bootstrap.servers": bootstrap_servers,
+                "group.id": "readback",
+                "fetch.wait.max.ms": 50,
+                "log_level": 2,
+            }
         )
         self._consumer.assign(
             [
@@ -56,6 +63,7 @@ class Readback:
         self._thread = threading.Thread(target=self._read, name="demo-readback", daemon=True)
         self._stopped = threading.Event()
         self._decoder = msgspec.json.Decoder(Decision)
+        self.event_time_ms = 0
         self.decisions = 0
         self.dead_letters = 0
         self.ids: set[str] = set()
@@ -77,7 +85,7 @@ class Readback:
 
     def _read(self) -> None:
         while not self._stopped.is_set():
-            for message in self._consumer.consume(500, timeout=0.2):
+            for message in self._consumer.consume(500, timeout=_WAIT_S):
                 if message.error() is None:
                     self._take(message)
 
@@ -93,6 +101,7 @@ class Readback:
         self.decisions += 1
         self.ids.add(decision.id)
         at_ms = int(datetime.fromisoformat(decision.event_time).timestamp() * 1000)
+        self.event_time_ms = max(self.event_time_ms, at_ms)
         for incident in INCIDENTS:
             if incident.on(at_ms):
                 outcome = Outcome(decision.source, decision.reason, decision.rule)

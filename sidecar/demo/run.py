@@ -31,7 +31,7 @@ BUNDLE = "employment"
 LOG = "sidecar.log"
 BROKER_VARIABLE = "DEMO_KAFKA"
 _PARTITIONS = 4
-_LOOK_EVERY_S = 0.5
+_LOOK_EVERY_S = 0.25
 _DRAIN_S = 15.0
 
 
@@ -68,25 +68,24 @@ def run_demo(options: DemoOptions, console: Console, environ: Mapping[str, str])
         [bootstrap] = broker.bootstrap_servers
         settings = load_settings(folder / CONFIG, {**environ, BROKER_VARIABLE: bootstrap})
         stream = make_stream(DATA / "stream.parquet")
-        topic = settings.topics.events
-        feed = Feed(bootstrap, topic, stream, seconds=options.seconds, clock=clock)
+        # The model fails by the time of the decisions, not of the feed, which is ahead.
         service = Service(
             settings,
-            wrap_scorer=lambda scorer: FailingScorer(scorer, lambda: feed.event_time_ms),
+            wrap_scorer=lambda scorer: FailingScorer(scorer, lambda: readback.event_time_ms),
         )
         topics = service.settings.topics
         for name in (topics.events, topics.decisions, topics.dead_letters):
             broker.create_topic(name, _PARTITIONS)
+        readback = Readback(
+            bootstrap,
+            decisions=topics.decisions,
+            dead_letters=topics.dead_letters,
+            partitions=_PARTITIONS,
+        )
+        feed = Feed(bootstrap, topics.events, stream, seconds=options.seconds, clock=clock)
         log = stack.enter_context((folder / LOG).open("w", encoding="utf-8"))
         configure_logs(settings.log, stream=log, count=service.metrics.log_message)
-        readback = stack.enter_context(
-            Readback(
-                bootstrap,
-                decisions=topics.decisions,
-                dead_letters=topics.dead_letters,
-                partitions=_PARTITIONS,
-            )
-        )
+        stack.enter_context(readback)
         host = stack.enter_context(HostedService(service))
         stack.enter_context(feed)
         show = Show(service, feed, readback, console=console, clock=clock)

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from textwrap import wrap
 
 from sidecar.demo.incidents import INCIDENTS, Incident
 from sidecar.demo.probe import Counts
@@ -11,7 +12,8 @@ from sidecar.demo.readback import Outcome
 from sidecar.demo.watch import Sighting
 
 _DAY_MS = 86_400_000
-_FALLBACKS = ("rule", "cache", "default")
+_WIDTH = 96
+_INDENT = " " * 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,8 +62,8 @@ class Summary:
     books: Books
     verdicts: int
     """Drift verdicts before the first incident."""
-    alarms: int
-    """Those of them that were past their critical value."""
+    alarms: Mapping[str, int]
+    """Those of them that were past their critical value, by subject."""
 
     def faults(self) -> list[str]:
         """Say what the demo failed to show; empty when it showed everything."""
@@ -78,8 +80,8 @@ class Summary:
             "What happened. Times are event time; numbers are the sidecar's own, from its",
             "status API, its /metrics, and the topics that it wrote, read back.",
             "",
-            f"  Before the first incident: {self.alarms} of {self.verdicts:,} drift verdicts "
-            "past their critical value.",
+            f"  Before the first incident: {sum(self.alarms.values()):,} of {self.verdicts:,} "
+            f"drift verdicts past their limit{_listed(self.alarms)}.",
             "",
         ]
         for number, incident in enumerate(INCIDENTS, 1):
@@ -110,14 +112,13 @@ class Summary:
     def _books(self) -> list[str]:
         counts, books = self.books.counts, self.books
         dead = sum(books.dead_letters_read.values())
-        codes = ", ".join(f"{code} {n}" for code, n in sorted(books.dead_letters_read.items()))
         return [
             f"  Nothing lost: {books.sent:,} sent, {counts.received:,} received = "
             f"{counts.decided:,} decided + {counts.rejected:,} rejected + "
             f"{counts.tombstones:,} tombstones.",
             f"  Read back: {books.decisions_read:,} decisions with {books.distinct_ids:,} ids, "
             f"{dead:,} dead letters",
-            f"  ({codes}).",
+            f" {_listed(books.dead_letters_read)}.",
         ]
 
     def _verdict(self) -> list[str]:
@@ -145,10 +146,17 @@ def _handled(outcomes: Mapping[Outcome, int], incident: Incident) -> list[str]:
     for outcome, count in hit.items():
         reasons[outcome.reason] += count
         answers[f"rule {outcome.rule}" if outcome.rule else outcome.source] += count
-    why = ", ".join(f"{reason} {count:,}" for reason, count in reasons.most_common())
-    who = ", ".join(f"{answer} {count:,}" for answer, count in answers.most_common())
     return [
         f"     done   {sum(hit.values()):,} of {sum(outcomes.values()):,} events answered "
-        f"without the model ({why}):",
-        f"            {who}",
+        f"without the model{_listed(reasons)}:",
+        *wrap(_counted(answers), _WIDTH, initial_indent=_INDENT, subsequent_indent=_INDENT),
     ]
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    largest = sorted(counts.items(), key=lambda item: -item[1])
+    return ", ".join(f"{name} {count:,}" for name, count in largest if count)
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    return f" ({_counted(counts)})" if any(counts.values()) else ""

@@ -119,7 +119,7 @@ def news(moment: Moment) -> list[str]:
     begun = [i for i in INCIDENTS if moment.event_time_ms >= i.begins_ms]
     lines = []
     for incident in begun:
-        lines.append(f"INCIDENT: {incident.title} ({incident.what})")
+        lines.append(f"INCIDENT: {incident.title}: {incident.what}")
         if sighting := moment.sightings.get(incident):
             lines.append(f"SEEN: {incident.title}: {sighted(sighting)}")
     return lines

@@ -48,7 +48,7 @@ def summary(**changes: Any) -> Summary:
         "during": during,
         "books": books(),
         "verdicts": 900,
-        "alarms": 3,
+        "alarms": {"ANC": 3, "SEX": 0},
     }
     return Summary(**(parts | changes))
 

@@ -36,8 +36,11 @@ def test_drift_without_missing_values_is_no_surge() -> None:
     assert watch.sightings == {}
 
 
-def test_a_changed_unit_is_seen_as_drift_of_its_feature() -> None:
+def test_a_changed_unit_is_seen_as_drift_of_its_feature_beyond_its_range() -> None:
     watch = Watch(0.5)
+    aged = subject("AGEP", 0.2, out_of_range_ratio=0.01)
+
+    watch.see(reading(AGE_IN_MONTHS.begins_ms, aged))
 
     watch.see(reading(AGE_IN_MONTHS.begins_ms, subject("AGEP", 2.5, out_of_range_ratio=0.3)))
 
@@ -86,7 +89,7 @@ def test_verdicts_of_the_calm_are_counted_with_those_past_their_limit() -> None:
     watch.see(reading(EDUCATION_MISSING.begins_ms - 1, *subjects))
     watch.see(reading(EDUCATION_MISSING.begins_ms, *subjects))
 
-    assert (watch.verdicts, watch.alarms) == (3, 1)
+    assert (watch.verdicts, +watch.alarms) == (3, {"AGEP": 1})
 
 
 def test_a_sidecar_that_has_seen_no_event_shows_nothing() -> None:
