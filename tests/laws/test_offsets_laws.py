@@ -16,7 +16,9 @@ from tests.unit.runtime.test_offsets import records
     order=st.randoms(use_true_random=False),
 )
 def test_any_finishing_order_commits_only_what_is_finished(
-    sizes: list[int], holes: list[int], order: random.Random,
+    sizes: list[int],
+    holes: list[int],
+    order: random.Random,
 ) -> None:
     tracked = OffsetTracker()
     tracked.assign([0])
