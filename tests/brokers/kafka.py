@@ -1,0 +1,248 @@
+"""A real Apache Kafka broker as a child process: one node in KRaft mode, from its jars.
+
+The jars come from Maven Central once, into `.cache/kafka-<version>`, or stand in the folder
+that `KAFKA_LIBS` names.
+"""
+
+import base64
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import (
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewTopic,
+    ResourceType,
+)
+
+from sidecar.clock import SystemClock
+
+VERSION = "4.1.0"
+_HERE = Path(__file__).parent
+_CACHE = _HERE.parent.parent / ".cache" / f"kafka-{VERSION}"
+_READY_S = 60.0
+_STOP_S = 20.0
+_ADMIN_S = 15.0
+
+
+class CannotRunError(Exception):
+    """Something that the broker needs is not on this machine."""
+
+
+def kafka_libs() -> Path:
+    """Give the folder with the broker's jars, fetched when they are not there.
+
+    Raises:
+        CannotRunError: No Java, or no Maven and no jars.
+    """
+    if shutil.which("java") is None:
+        raise CannotRunError("Kafka needs Java 17 or later; none found")
+    if given := os.environ.get("KAFKA_LIBS"):
+        return Path(given)
+    if not _CACHE.exists():
+        _fetch(_CACHE)
+    return _CACHE
+
+
+def _fetch(target: Path) -> None:
+    if shutil.which("mvn") is None:
+        raise CannotRunError("Maven is needed to fetch Kafka's jars, or KAFKA_LIBS with them")
+    # Filled beside its place and moved there whole: an interrupted fetch leaves nothing.
+    filling = target.with_name(f"{target.name}.{os.getpid()}")
+    command = [
+        *("mvn", "-q", "-B", "-f", str(_HERE / "pom.xml"), f"-Dkafka.version={VERSION}"),
+        *("dependency:copy-dependencies", "-DincludeScope=runtime"),
+        f"-DoutputDirectory={filling}",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise CannotRunError(f"Maven could not fetch Kafka's jars:\n{done.stdout[-2000:]}")
+    if not target.exists():
+        filling.rename(target)
+
+
+def free_port() -> int:
+    """Give a port that nobody listens on at the moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class KafkaBroker:
+    """One broker that can be stopped, killed, frozen and started again, with its data."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        listeners: Mapping[str, tuple[str, int]] | None = None,
+        properties: Mapping[str, str] | None = None,
+        format_arguments: tuple[str, ...] = (),
+    ) -> None:
+        """Say what the broker looks like; `start` runs it.
+
+        Args:
+            folder: Where its config, data and log go.
+            listeners: Further listeners: name to protocol and port.
+            properties: Further lines of its config.
+            format_arguments: Further arguments when its storage is made.
+        """
+        self._folder = folder
+        self._libs = kafka_libs()
+        self._port = free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._format_arguments = format_arguments
+        self.bootstrap = f"127.0.0.1:{self._port}"
+        self.log = folder / "broker.log"
+        self.data = folder / "data"
+        folder.mkdir(parents=True, exist_ok=True)
+        self._write_config(dict(listeners or {}), dict(properties or {}))
+        self._format()
+
+    def _write_config(
+        self, listeners: dict[str, tuple[str, int]], properties: dict[str, str]
+    ) -> None:
+        controller = free_port()
+        named = {"PLAINTEXT": ("PLAINTEXT", self._port), **listeners}
+        addresses = [f"{name}://127.0.0.1:{port}" for name, (_, port) in named.items()]
+        protocols = [f"{name}:{protocol}" for name, (protocol, _) in named.items()]
+        lines = {
+            "process.roles": "broker,controller",
+            "node.id": "1",
+            "controller.quorum.voters": f"1@127.0.0.1:{controller}",
+            "listeners": ",".join([*addresses, f"CONTROLLER://127.0.0.1:{controller}"]),
+            "advertised.listeners": ",".join(addresses),
+            "listener.security.protocol.map": ",".join([*protocols, "CONTROLLER:PLAINTEXT"]),
+            "inter.broker.listener.name": "PLAINTEXT",
+            "controller.listener.names": "CONTROLLER",
+            "log.dirs": str(self.data),
+            "offsets.topic.replication.factor": "1",
+            "offsets.topic.num.partitions": "4",
+            "transaction.state.log.replication.factor": "1",
+            "transaction.state.log.min.isr": "1",
+            "transaction.state.log.num.partitions": "4",
+            "group.initial.rebalance.delay.ms": "0",
+            "group.min.session.timeout.ms": "1000",
+            "auto.create.topics.enable": "false",
+            **properties,
+        }
+        text = "".join(f"{name}={value}\n" for name, value in lines.items())
+        (self._folder / "server.properties").write_text(text)
+
+    def _java(self, main: str, *arguments: str) -> list[str]:
+        return [
+            *("java", "-Xmx384m", "-XX:+UseSerialGC", "-cp", f"{self._libs}/*"),
+            f"-Dlog4j2.configurationFile={_HERE / 'log4j2.properties'}",
+            *(main, *arguments),
+        ]
+
+    def _format(self) -> None:
+        # The shift keeps the id from beginning with a dash, which would look like an option.
+        cluster = base64.urlsafe_b64encode(uuid.UUID(int=uuid.uuid4().int >> 4).bytes)
+        command = self._java(
+            "kafka.tools.StorageTool",
+            *("format", "-t", cluster.decode().rstrip("=")),
+            *("-c", str(self._folder / "server.properties"), *self._format_arguments),
+        )
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise RuntimeError(f"the storage could not be made: {done.stdout}{done.stderr}")
+
+    # --- life --------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Run the broker and wait until it serves."""
+        command = self._java("kafka.Kafka", str(self._folder / "server.properties"))
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+        self._await_ready(self._process)
+
+    def _await_ready(self, process: subprocess.Popen[bytes]) -> None:
+        clock = SystemClock()
+        until = clock.monotonic() + _READY_S
+        while clock.monotonic() < until:
+            if process.poll() is not None:
+                break
+            try:
+                if self.admin().list_topics(timeout=1).brokers:
+                    return
+            except KafkaException:
+                continue
+        self.kill()
+        raise RuntimeError(f"the broker did not start:\n{self.log.read_text()[-3000:]}")
+
+    def stop(self) -> None:
+        """Shut down in order; the data stays."""
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End it at once, as a crash does; the data stays."""
+        self._end(signal.SIGKILL)
+
+    def _end(self, how: signal.Signals) -> None:
+        if self._process is None:
+            return
+        self._process.send_signal(how)
+        try:
+            self._process.wait(_STOP_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process = None
+
+    def freeze(self) -> None:
+        """Let it hang: connections stay open, nothing is answered."""
+        self._running().send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Undo `freeze`."""
+        self._running().send_signal(signal.SIGCONT)
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        assert self._process is not None
+        return self._process
+
+    # --- topics ------------------------------------------------------------------------------
+
+    def admin(self) -> AdminClient:
+        """Give a client for administration; what it was asked ends when it is collected."""
+        return AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
+
+    def create_topic(self, topic: str, partitions: int = 4, **config: str) -> None:
+        """Make a topic; `max_message_bytes="1000"` sets `max.message.bytes`."""
+        named = {name.replace("_", "."): value for name, value in config.items()}
+        new = NewTopic(topic, partitions, 1, config=named)
+        admin = self.admin()
+        _done(admin.create_topics([new], operation_timeout=_ADMIN_S))
+
+    def delete_topic(self, topic: str) -> None:
+        """Delete a topic with its records."""
+        admin = self.admin()
+        _done(admin.delete_topics([topic], operation_timeout=_ADMIN_S))
+
+    def set_config(self, topic: str, **config: str) -> None:
+        """Change settings of a topic."""
+        entries = [
+            ConfigEntry(
+                name.replace("_", "."), value, incremental_operation=AlterConfigOpType.SET
+            )
+            for name, value in config.items()
+        ]
+        resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=entries)
+        admin = self.admin()
+        _done(admin.incremental_alter_configs([resource]))
+
+
+def _done(futures: Mapping[Any, Any]) -> None:
+    for future in futures.values():
+        future.result(_ADMIN_S)

@@ -1,0 +1,81 @@
+"""Brokers for the suites that need one, and tests that are coroutines."""
+
+import asyncio
+import inspect
+import os
+from collections.abc import Iterator
+from typing import NoReturn
+
+import pytest
+
+from sidecar.demo.broker import EmbeddedBroker
+from tests.brokers.kafka import CannotRunError, KafkaBroker
+from tests.brokers.secure import SecureBroker, secure_broker
+
+# Longest run of one coroutine test; the time limit of pytest is for those that block.
+_COROUTINE_S = 50.0
+# The first test on a real broker also fetches, formats and starts it.
+_KAFKA_S = 180.0
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.get_closest_marker("kafka") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(_KAFKA_S))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Run a test that is a coroutine in an event loop of its own, for so long and no longer."""
+    if not inspect.iscoroutinefunction(pyfuncitem.obj):
+        return None
+    names = inspect.signature(pyfuncitem.obj).parameters
+    arguments = {name: pyfuncitem.funcargs[name] for name in names}
+
+    async def bounded() -> None:
+        async with asyncio.timeout(_COROUTINE_S):
+            await pyfuncitem.obj(**arguments)
+
+    asyncio.run(bounded())
+    return True
+
+
+@pytest.fixture
+def mock_broker() -> Iterator[EmbeddedBroker]:
+    with EmbeddedBroker() as broker:
+        yield broker
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaBroker]:
+    """A real broker for the whole session; whoever stops it starts it again."""
+    try:
+        broker = KafkaBroker(tmp_path_factory.mktemp("kafka"))
+    except CannotRunError as reason:
+        _cannot_run(reason)
+    try:
+        broker.start()
+        yield broker
+    finally:
+        broker.stop()
+
+
+@pytest.fixture(scope="session")
+def secure_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureBroker]:
+    """A real broker with TLS and SASL for the whole session."""
+    try:
+        secure = secure_broker(tmp_path_factory.mktemp("secure-kafka"))
+    except CannotRunError as reason:
+        _cannot_run(reason)
+    try:
+        secure.broker.start()
+        yield secure
+    finally:
+        secure.broker.stop()
+
+
+def _cannot_run(reason: CannotRunError) -> NoReturn:
+    """Skip, but never where everything is meant to run."""
+    if os.environ.get("CI"):
+        pytest.fail(str(reason))
+    pytest.skip(str(reason))
