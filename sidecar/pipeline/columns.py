@@ -63,7 +63,7 @@ class FeatureColumns:
         numbers: Iterable[object] = column
         if at in self._texts:
             numbers = map(self._texts[at][1].__getitem__, column)
-        return np.fromiter(numbers, np.float64, len(column))  # type: ignore[type-var,arg-type]
+        return np.fromiter(numbers, np.float64, len(column))
 
 
 class _Codes(dict[object, float]):

@@ -93,7 +93,7 @@ class FormatReader:
         Raises:
             RefusedError: The value is of no format that is read, or its envelope is broken.
         """
-        refuse_registry(value)
+        _refuse_registry(value)
         match self._format:
             case "json" | "msgpack" as encoding:
                 payload = Payload(value, encoding)
@@ -125,7 +125,7 @@ class FormatReader:
         envelope = Envelope(event.id, event.time)
         if event.data_base64 is not None:
             body, path = event.data_base64, "$.data_base64"
-            refuse_registry(body)
+            _refuse_registry(body, path)
             encoding = _encoding(body, _essence((event.datacontenttype or "").encode()))
             return Payload(body, encoding, envelope, path)
         if not (body := bytes(event.data)):
@@ -140,16 +140,13 @@ class FormatReader:
             )
 
 
-def refuse_registry(body: bytes) -> None:
-    """Refuse the form in which serialisers of a schema registry write.
-
-    Raises:
-        RefusedError: The first byte is the registry's.
-    """
+def _refuse_registry(body: bytes, path: str = "$") -> None:
+    """Refuse what a schema registry's serialiser wrote: producers often forget that they do."""
     if body.startswith(_REGISTRY_MAGIC):
         raise RefusedError(
             RejectCode.REGISTRY_PREFIX,
             "begins with the prefix of a schema registry; send plain JSON or MessagePack",
+            path,
         )
 
 

@@ -10,7 +10,6 @@ also `ne` and `not_in` need a value to be there. `not` turns its condition round
 `not: {amount: {gt: 5}}` holds where `amount` is missing.
 """
 
-import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
@@ -210,7 +209,7 @@ def _has_type(kind: FeatureType, value: object) -> bool:
             return isinstance(value, str)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
-    return not math.isnan(value) and abs(value) <= sys.float_info.max
+    return abs(value) <= sys.float_info.max  # which NaN and the infinities are not
 
 
 def _all(predicates: Sequence[Predicate]) -> Predicate:

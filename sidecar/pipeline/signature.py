@@ -9,6 +9,7 @@ import numpy as np
 from msgspec import Meta, Struct, defstruct
 
 from sidecar.bundle.manifest import Feature, FeatureType, Manifest
+from sidecar.errors import BundleError, Finding
 from sidecar.events import UpstreamPrediction
 
 EARLIEST_MS = -62_135_596_800_000
@@ -58,7 +59,16 @@ def wire_types(manifest: Manifest, *, missing_allowed: bool) -> WireTypes:
     Args:
         manifest: Says the features and the model's name.
         missing_allowed: Whether an event may lack even a required feature.
+
+    Raises:
+        BundleError: A feature has a name that no decoder can look for.
     """
+    if faults := [f"has the feature {f.name!r}" for f in manifest.features if _odd(f.name)]:
+        mend = "rename it without quotes, backslashes and control characters"
+        raise BundleError(
+            "the signature cannot be decoded",
+            [Finding("manifest.toml", fault, mend) for fault in faults],
+        )
     features = _features_type(manifest.features, missing_allowed=missing_allowed)
     named: Any = Literal[manifest.name]
     fields: list[Any] = [("features", features), ("model", named | None, None)]
@@ -76,6 +86,11 @@ def _features_type(features: Sequence[Feature], *, missing_allowed: bool) -> typ
         fields.append((f"f{at}", kind) if strict else (f"f{at}", kind | None, None))
     names = {f"f{at}": feature.name for at, feature in enumerate(features)}
     return defstruct("Features", fields, rename=names, kw_only=True, gc=False)
+
+
+def _odd(name: str) -> bool:
+    """Whether JSON writes a name with an escape, which is not looked for while decoding."""
+    return any(char in '"\\' or char < " " for char in name)
 
 
 def _wire_type(feature: Feature) -> Any:
