@@ -70,9 +70,10 @@ def load_bundle(path: Path, *, max_model_bytes: int) -> Bundle:
         reference = _json(contents, "reference.json", ReferenceProfile)
     with _gathered(faults):
         calibration = _json(contents, "calibration.json", Calibration)
-    for number, line in enumerate(contents.get("golden.jsonl", b"").splitlines(), start=1):
+    for number, line in enumerate(contents.get("golden.jsonl", b"").split(b"\n"), start=1):
         with _gathered(faults):
-            golden.append(_decode("golden.jsonl", line, Golden, f"line {number} "))
+            if line.strip():
+                golden.append(_decode("golden.jsonl", line, Golden, f"line {number} "))
     faults += manifest_faults(manifest)
     if reference is not None and not faults:
         faults += disagreements(manifest, reference, golden)

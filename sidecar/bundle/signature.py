@@ -19,7 +19,7 @@ MOST_CODES = 32
 MOST_CATEGORIES = 1_000
 """Texts beyond the most frequent thousand are counted together, as unseen ones."""
 
-# Every whole number up to here has a float64 of its own.
+# Every whole number below it has a float64 of its own.
 _LARGEST = 2**53
 
 
@@ -260,7 +260,7 @@ def _whole(column: Column) -> bool:
     if numbers is None:
         return False
     known = numbers[~np.isnan(numbers)]
-    return bool(np.all((np.abs(known) <= _LARGEST) & (known == np.floor(known))))
+    return bool(np.all((np.abs(known) < _LARGEST) & (known == np.floor(known))))
 
 
 def _categories(
@@ -277,7 +277,7 @@ def _categories(
         return tuple(sorted(ranked[:MOST_CATEGORIES]))
     if kind is FeatureType.INTEGER and not _whole(column):
         raise _MisfitError(
-            f"holds whole numbers beyond {_LARGEST}", "they are names: write text"
+            f"holds whole numbers from {_LARGEST} up", "they are names: write text"
         )
     if name in choice.numeric or column.numbers is None:
         return None
