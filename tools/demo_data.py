@@ -17,6 +17,15 @@ The tables are in the wheel of nannyml 0.13.1, which is a zip:
     python -m zipfile -e nannyml-0.13.1-py3-none-any.whl nannyml
     PYTHONHASHSEED=0 uv run tools/demo_data.py nannyml/nannyml/datasets/data build/demo
 
+and the bundle from two of its files:
+
+    sidecar bundle build --model build/demo/model.onnx \\
+        --reference build/demo/reference.parquet --name employment --version 1 \\
+        --label employed --group SEX,RAC1P --labels not_employed,employed \\
+        --training-data "American Community Survey, Massachusetts, 2015, 48,785 rows" \\
+        --intended-use "To show the sidecar. Not fit to decide anything about anybody." \\
+        --out sidecar/demo/data/employment/1 --force
+
 It writes `reference.parquet`, `stream.parquet` and `model.onnx`, and prints what
 `sidecar/demo/data/PROVENANCE.md` states. The model learns from the rows of 2015 that are not
 in `reference.parquet`, so that the reference calibrates a model that has not seen it. With

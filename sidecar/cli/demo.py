@@ -15,7 +15,7 @@ _PACKAGES = ("confluent_kafka", "pyarrow", "rich")
 @click.command()
 @click.option(
     "--seconds",
-    type=click.FloatRange(min=20, max=3600),
+    type=click.FloatRange(min=30, max=3600),
     default=60.0,
     show_default=True,
     help="How long three years take.",

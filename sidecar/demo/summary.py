@@ -13,7 +13,7 @@ from sidecar.demo.watch import Sighting
 
 _DAY_MS = 86_400_000
 _WIDTH = 96
-_INDENT = " " * 12
+_INDENT = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,8 +80,11 @@ class Summary:
             "What happened. Times are event time; numbers are the sidecar's own, from its",
             "status API, its /metrics, and the topics that it wrote, read back.",
             "",
-            f"  Before the first incident: {sum(self.alarms.values()):,} of {self.verdicts:,} "
-            f"drift verdicts past their limit{_listed(self.alarms)}.",
+            *_paragraph(
+                "  Before the first incident: ",
+                f"{sum(self.alarms.values()):,} of {self.verdicts:,} drift verdicts past their "
+                f"limit{_listed(self.alarms)}.",
+            ),
             "",
         ]
         for number, incident in enumerate(INCIDENTS, 1):
@@ -94,31 +97,37 @@ class Summary:
 
     def _incident(self, incident: Incident) -> list[str]:
         days = (incident.ends_ms - incident.begins_ms) // _DAY_MS
-        lines = [
-            f"     began  {day(incident.begins_ms)}, for {days} days: {incident.what}",
+        began = f"{day(incident.begins_ms)}, for {days} days: {incident.what}"
+        return [
+            *_paragraph("     began  ", began),
+            *_paragraph("     seen   ", self._seen(incident)),
+            *_paragraph("     done   ", _handled(self.during[incident], incident)),
         ]
+
+    def _seen(self, incident: Incident) -> str:
         sighting = self.sightings.get(incident)
         if sighting is None:
-            return [*lines, "     seen   never"]
+            return "never"
         after = (sighting.event_time_ms - incident.begins_ms) / _DAY_MS
-        return [
-            *lines,
-            f"     seen   {day(sighting.event_time_ms)}, after {after:.0f} days: "
-            f"{sighting.measure}",
-            f"            {sighting.value:.3g} > {sighting.limit:.3g}; {sighting.detail}",
-            *_handled(self.during[incident], incident),
-        ]
+        return (
+            f"{day(sighting.event_time_ms)}, after {after:.0f} days: {sighting.measure}, "
+            f"{sighting.value:.3g} > {sighting.limit:.3g}; {sighting.detail}"
+        )
 
     def _books(self) -> list[str]:
         counts, books = self.books.counts, self.books
         dead = sum(books.dead_letters_read.values())
         return [
-            f"  Nothing lost: {books.sent:,} sent, {counts.received:,} received = "
-            f"{counts.decided:,} decided + {counts.rejected:,} rejected + "
-            f"{counts.tombstones:,} tombstones.",
-            f"  Read back: {books.decisions_read:,} decisions with {books.distinct_ids:,} ids, "
-            f"{dead:,} dead letters",
-            f" {_listed(books.dead_letters_read)}.",
+            *_paragraph(
+                "  Nothing lost: " if not books.faults() else "  The books: ",
+                f"{books.sent:,} sent, {counts.received:,} received = {counts.decided:,} "
+                f"decided + {counts.rejected:,} rejected + {counts.tombstones:,} tombstones.",
+            ),
+            *_paragraph(
+                "  Read back: ",
+                f"{books.decisions_read:,} decisions with {books.distinct_ids:,} ids, {dead:,} "
+                f"dead letters{_listed(books.dead_letters_read)}.",
+            ),
         ]
 
     def _verdict(self) -> list[str]:
@@ -138,7 +147,7 @@ def day(event_time_ms: int) -> str:
     return datetime.fromtimestamp(event_time_ms / 1000, UTC).strftime("%Y-%m-%d")
 
 
-def _handled(outcomes: Mapping[Outcome, int], incident: Incident) -> list[str]:
+def _handled(outcomes: Mapping[Outcome, int], incident: Incident) -> str:
     """Say how the events were answered that the incident kept from the model."""
     hit = {o: count for o, count in outcomes.items() if o.reason in incident.reasons}
     reasons = Counter[str]()
@@ -146,11 +155,17 @@ def _handled(outcomes: Mapping[Outcome, int], incident: Incident) -> list[str]:
     for outcome, count in hit.items():
         reasons[outcome.reason] += count
         answers[f"rule {outcome.rule}" if outcome.rule else outcome.source] += count
-    return [
-        f"     done   {sum(hit.values()):,} of {sum(outcomes.values()):,} events answered "
-        f"without the model{_listed(reasons)}:",
-        *wrap(_counted(answers), _WIDTH, initial_indent=_INDENT, subsequent_indent=_INDENT),
-    ]
+    return (
+        f"{sum(hit.values()):,} of {sum(outcomes.values()):,} events answered without the "
+        f"model{_listed(reasons)}: {_counted(answers) or 'none'}"
+    )
+
+
+def _paragraph(head: str, text: str) -> list[str]:
+    indent = " " * min(len(head), _INDENT)
+    return wrap(
+        text, _WIDTH, initial_indent=head, subsequent_indent=indent, break_on_hyphens=False
+    )
 
 
 def _counted(counts: Mapping[str, int]) -> str:

@@ -178,6 +178,7 @@ def page(moment: Moment, links: Text) -> Group:
         _bar(moment.progress),
         _incidents(moment),
         Columns(tables, padding=(0, 3)),
+        "",
         _drift(moment),
     )
 
