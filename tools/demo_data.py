@@ -9,7 +9,7 @@
 #     "skl2onnx==1.20.0",
 # ]
 # ///
-"""Make the data and the model of `sidecar demo` from the original tables.
+r"""Make the data and the model of `sidecar demo` from the original tables.
 
 The tables are in the wheel of nannyml 0.13.1, which is a zip:
 
@@ -19,11 +19,11 @@ The tables are in the wheel of nannyml 0.13.1, which is a zip:
 
 and the bundle from two of its files:
 
-    sidecar bundle build --model build/demo/model.onnx \\
-        --reference build/demo/reference.parquet --name employment --version 1 \\
-        --label employed --group SEX,RAC1P --labels not_employed,employed \\
-        --training-data "American Community Survey, Massachusetts, 2015, 48,785 rows" \\
-        --intended-use "To show the sidecar. Not fit to decide anything about anybody." \\
+    sidecar bundle build --model build/demo/model.onnx \
+        --reference build/demo/reference.parquet --name employment --version 1 \
+        --label employed --group SEX,RAC1P --labels not_employed,employed \
+        --training-data "American Community Survey, Massachusetts, 2015, 48,785 rows" \
+        --intended-use "To show the sidecar. Not fit to decide anything about anybody." \
         --out sidecar/demo/data/employment/1 --force
 
 It writes `reference.parquet`, `stream.parquet` and `model.onnx`, and prints what
