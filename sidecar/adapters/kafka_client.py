@@ -136,6 +136,11 @@ def reason_of(error: BaseException) -> str:
     return "client_failed"
 
 
+def text_of(error: BaseException) -> str:
+    """Give an error as text for people; some have none but their name."""
+    return f"{type(error).__name__}: {error}".removesuffix(": ")
+
+
 # --- arguments -----------------------------------------------------------------------------
 
 
@@ -213,7 +218,8 @@ async def why_unreachable(arguments: Mapping[str, Any]) -> tuple[str, str] | Non
         try:
             opened = await bounded(create_conn(host, int(port), **connection), _PROBE_S)
         except CONNECT_ERRORS as error:
-            trouble = trouble or (reason_of(_root(error)), f"{address}: {_root(error)}")
+            cause = _root(error)
+            trouble = trouble or (reason_of(cause), f"{address}: {text_of(cause)}")
         else:
             opened.close()
             return None
@@ -223,7 +229,7 @@ async def why_unreachable(arguments: Mapping[str, Any]) -> tuple[str, str] | Non
 def _root(error: BaseException) -> BaseException:
     """Give the first cause: a failed handshake may arrive wrapped in a connection error."""
     cause = error.__cause__
-    return error if cause is None else _root(cause)
+    return _root(cause) if isinstance(cause, Exception) else error
 
 
 # --- calls with an end ---------------------------------------------------------------------
@@ -303,10 +309,18 @@ async def discard_producer(producer: AIOKafkaProducer, timeout_s: float) -> None
     `stop` alone would go on trying to write it, at the same time as the next producer writes
     the same records again.
     """
+    part_s = timeout_s / 4
+    sender = getattr(getattr(producer, "_sender", None), "sender_task", None)
+    if sender is not None:
+        _abandon(sender)
+        # Without connections, what is under way ends at once.
+        with contextlib.suppress(Exception):
+            await bounded(producer.client.close(), part_s)
+        await asyncio.wait((sender,), timeout=part_s)
     accumulator = getattr(producer, "_message_accumulator", None)
     if accumulator is not None:
         accumulator.fail_all(kafka_errors.ProducerClosed())
-    await close_client(producer, timeout_s)
+    await close_client(producer, 2 * part_s)
 
 
 async def _cut(client: Client, timeout_s: float) -> None:

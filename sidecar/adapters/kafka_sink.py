@@ -27,6 +27,7 @@ from sidecar.adapters.kafka_client import (
     discard_producer,
     fate,
     reason_of,
+    text_of,
     why_unreachable,
 )
 from sidecar.config.settings import KafkaSettings
@@ -311,7 +312,7 @@ class KafkaSink:
 
 
 def _unavailable(error: BaseException) -> SinkUnavailableError:
-    return SinkUnavailableError(reason_of(error), f"{type(error).__name__}: {error}")
+    return SinkUnavailableError(reason_of(error), text_of(error))
 
 
 def _seen(future: asyncio.Future[Any]) -> None:

@@ -29,6 +29,7 @@ from sidecar.adapters.kafka_client import (
     client_arguments,
     close_client,
     fate,
+    text_of,
     why_unreachable,
 )
 from sidecar.adapters.kafka_records import Found, Unreadable, as_it_is, record_batch
@@ -124,7 +125,7 @@ class KafkaSource:
             joined = True
         except CONNECT_ERRORS as error:
             cause = await why_unreachable(arguments)
-            raise SourceUnavailableError(cause[1] if cause else _text(error)) from error
+            raise SourceUnavailableError(cause[1] if cause else text_of(error)) from error
         finally:
             if not joined:
                 self._consumer = None
@@ -199,7 +200,7 @@ class KafkaSource:
             return None  # in the middle of a rebalance; the next poll sees what came of it
         except (KafkaError, ConsumerStoppedError, TimeoutError) as error:
             self._let_go(_CLOSE_S)
-            raise SourceUnavailableError(_text(error)) from error
+            raise SourceUnavailableError(text_of(error)) from error
         if not found:
             return None
         batch = record_batch(self._topic, found)
@@ -330,7 +331,7 @@ class KafkaSource:
         except OwnershipLostError:
             return  # whoever owns them by now reads from the committed offset
         except (KafkaError, TimeoutError) as error:
-            raise SourceUnavailableError(_text(error)) from error
+            raise SourceUnavailableError(text_of(error)) from error
 
     def _seek(self, consumer: AIOKafkaConsumer, offsets: Mapping[TopicPartition, int]) -> None:
         assigned = consumer.assignment()
@@ -354,8 +355,8 @@ class KafkaSource:
             await bounded(consumer.commit(named), self._request_s)
         except (KafkaError, TimeoutError) as error:
             if fate(error) is Fate.OWNERSHIP_LOST:
-                raise OwnershipLostError(_text(error)) from error
-            raise SourceUnavailableError(_text(error)) from error
+                raise OwnershipLostError(text_of(error)) from error
+            raise SourceUnavailableError(text_of(error)) from error
 
     async def lag(self) -> Mapping[int, Lag]:
         """Give how far each assigned partition is behind; empty when it cannot be known.
@@ -449,7 +450,3 @@ async def _take(
             return found
     except TimeoutError:
         return {}
-
-
-def _text(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"

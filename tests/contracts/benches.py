@@ -148,6 +148,11 @@ class KafkaBench:
 
 def write(bootstrap: str, topic: str, partition: int, *records: Stored) -> None:
     """Write records and wait until all are acknowledged."""
+    assert (failures := refused(bootstrap, topic, partition, *records)) == [], failures
+
+
+def refused(bootstrap: str, topic: str, partition: int, *records: Stored) -> list[Any]:
+    """Write records and give the errors of those that were refused."""
     failures: list[Any] = []
     producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 1})
     for record in records:
@@ -161,7 +166,7 @@ def write(bootstrap: str, topic: str, partition: int, *records: Stored) -> None:
             on_delivery=lambda error, _: failures.append(error) if error else None,
         )
     assert producer.flush(READ_S) == 0
-    assert not failures, failures
+    return failures
 
 
 def read(bootstrap: str, topic: str, partition: int, count: int, **config: str) -> list[Stored]:
@@ -182,6 +187,16 @@ def read(bootstrap: str, topic: str, partition: int, count: int, **config: str) 
         return records
     finally:
         consumer.close()
+
+
+def read_all(bootstrap: str, topic: str, partition: int) -> list[Stored]:
+    """Read a partition up to its end."""
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "reader"})
+    try:
+        _, end = consumer.get_watermark_offsets(TopicPartition(topic, partition), READ_S)
+    finally:
+        consumer.close()
+    return read(bootstrap, topic, partition, end)
 
 
 def committed(bootstrap: str, group: str, topic: str, partition: int) -> int | None:
