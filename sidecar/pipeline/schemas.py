@@ -94,7 +94,7 @@ _NARROWER: Mapping[str, Mapping[str, Schema]] = {
     "Decision": {
         "source": {"enum": list(SOURCE_NAMES)},
         "reason": {"enum": list(REASON_NAMES)},
-        "event_time": {"format": "date-time"},
+        "event_time": {"pattern": r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}\.[0-9]{3}Z$"},
     }
 }
 
