@@ -81,7 +81,7 @@ class LineView:
 
     def _line(self, moment: Moment, text: str) -> None:
         stamp = f"{moment.elapsed_s:5.1f}s {day(moment.event_time_ms)}  "
-        self._console.print(stamp + text, soft_wrap=True, markup=False, highlight=False)
+        say(self._console, stamp + text)
 
 
 class LiveView:
@@ -151,6 +151,11 @@ def worst(reading: Reading) -> list[tuple[WindowSnapshot, SubjectDrift]]:
     for window, subject in by_severity:
         first.setdefault(subject.name, (window, subject))
     return list(first.values())
+
+
+def say(console: Console, text: str) -> None:
+    """Write plain text as it is: no markup, no colours, no line breaks of ours."""
+    console.print(text, soft_wrap=True, markup=False, highlight=False)
 
 
 # --- the page ------------------------------------------------------------------------------
