@@ -7,7 +7,6 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from sidecar.adapters.cpu_limit import cpu_limit
 from sidecar.adapters.onnx_model import OnnxModel
 from sidecar.adapters.onnx_scorer import OnnxScorer
 from sidecar.bundle.agree import manifest_faults
@@ -90,7 +89,9 @@ def build_bundle(request: BuildRequest, progress: Progress = lambda done, of: No
     check_free(request.out, force=request.force)
     content = _model_content(request)
     table = read_table(request.reference)
-    model = OnnxModel.open(content, threads=cpu_limit())
+    # More threads would add float32 up in another order, and the bytes of the bundle would
+    # depend on the machine.
+    model = OnnxModel.open(content, threads=1)
     manifest = _manifest(request, model, table)
     columns = table_columns(table, manifest.features)
     run = _run_reference(model, manifest, columns, progress)
@@ -271,7 +272,7 @@ def _described(
         manifest.features,
         columns,
         scores.score,
-        {} if regression else run.confidence,
+        {} if regression else {str(name): column for name, column in run.confidence.items()},
         None if regression else scores.label,
         spec.labels,
         spec.task,

@@ -62,14 +62,14 @@ def confidence(
         [0.5]
     """
     if measure == "entropy":
-        return (1.0 - _entropy(probabilities) / np.log(probabilities.shape[1])).clip(0.0, 1.0)
+        return np.clip(1.0 - _entropy(probabilities) / np.log(probabilities.shape[1]), 0.0, 1.0)
     rows = np.arange(len(probabilities))
     best = probabilities[rows, chosen]
     if measure == "max_probability":
         return best
     others = probabilities.copy()
     others[rows, chosen] = -np.inf
-    return (best - others.max(axis=1)).clip(0.0, 1.0)
+    return np.clip(best - others.max(axis=1), 0.0, 1.0)
 
 
 def _entropy(probabilities: Probabilities) -> NDArray[np.float64]:

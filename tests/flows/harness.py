@@ -132,9 +132,8 @@ class Sidecar:
         return [record for part in self.log.topics[LETTERS] for record in part]
 
     def codes(self) -> list[str]:
-        return [
-            dict(letter.headers)["sidecar.error.code"].decode() for letter in self.letters()
-        ]
+        codes = [dict(letter.headers)["sidecar.error.code"] for letter in self.letters()]
+        return [code.decode() for code in codes if code is not None]
 
     def answers(self) -> dict[str, tuple[str, str, str | None]]:
         """Give (source, reason, label) by event id."""
