@@ -61,15 +61,16 @@ def confidence(
         >>> confidence(row, np.array([0], np.int32), "margin").tolist()
         [0.5]
     """
-    if measure == "entropy":
-        return np.clip(1.0 - _entropy(probabilities) / np.log(probabilities.shape[1]), 0.0, 1.0)
     rows = np.arange(len(probabilities))
-    best = probabilities[rows, chosen]
-    if measure == "max_probability":
-        return best
-    others = probabilities.copy()
-    others[rows, chosen] = -np.inf
-    return np.clip(best - others.max(axis=1), 0.0, 1.0)
+    sure: NDArray[np.float64] = probabilities[rows, chosen]
+    if measure == "entropy":
+        sure = 1.0 - _entropy(probabilities) / np.log(probabilities.shape[1])
+    elif measure == "margin":
+        others = probabilities.copy()
+        others[rows, chosen] = -np.inf
+        sure = sure - others.max(axis=1)
+    np.clip(sure, 0.0, 1.0, out=sure)
+    return sure
 
 
 def _entropy(probabilities: Probabilities) -> NDArray[np.float64]:
