@@ -192,8 +192,8 @@ class _Run:
     """What the model answered on all reference rows."""
 
     scores: ScoreBatch
-    confidence: Mapping[Measure, Float64Column]
-    """By measure; of `scores` it is the first."""
+    confidence: Mapping[str, Float64Column]
+    """By measure, of which `scores` has the first; empty for a regression."""
     probabilities: Probabilities | None
     """None for a regression."""
 
@@ -225,7 +225,7 @@ def _run_reference(
     joined = {measure: _joined(parts) for measure, parts in batches.items()}
     return _Run(
         joined[measures[0]],
-        {measure: scores.confidence for measure, scores in joined.items()},
+        {} if regression else {str(name): each.confidence for name, each in joined.items()},
         None if regression else np.concatenate(probabilities),
     )
 
@@ -272,7 +272,7 @@ def _described(
         manifest.features,
         columns,
         scores.score,
-        {} if regression else {str(name): column for name, column in run.confidence.items()},
+        run.confidence,
         None if regression else scores.label,
         spec.labels,
         spec.task,

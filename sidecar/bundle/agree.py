@@ -18,6 +18,7 @@ from sidecar.bundle.manifest import (
     Task,
 )
 from sidecar.errors import Finding
+from sidecar.stats.probability import MEASURES
 
 _REBUILD = "build the bundle again"
 
@@ -124,6 +125,9 @@ def _profile_faults(manifest: Manifest, reference: ReferenceProfile) -> Iterator
             yield f"has other categories of `{feature.name}` than the manifest"
         yield from _count_faults(feature.name, profile, reference.records)
     yield from _count_faults("score", reference.score, reference.records)
+    measures = () if manifest.model.task is Task.REGRESSION else MEASURES
+    if set(measures) != reference.confidence.keys():
+        yield f"has other measures of confidence than {', '.join(measures) or 'none'}"
     for measure, confidence in reference.confidence.items():
         yield from _count_faults(f"confidence.{measure}", confidence, reference.records)
     if reference.label is not None:

@@ -8,7 +8,6 @@ from sidecar.bundle.manifest import Calibration, Curve, ReliabilityBin
 from sidecar.config.settings import ConfidenceSettings
 from sidecar.errors import ConfigError, Finding
 from sidecar.events import BoolColumn, Float64Column
-from sidecar.stats.probability import Measure
 
 # Fewer rows above a threshold say nothing about the error there: of 30, one wrong is 3 %.
 _FEWEST_ROWS = 30
@@ -16,7 +15,7 @@ _MOST_POINTS = 200
 _BINS = 10
 
 
-def calibrate(confidence: Mapping[Measure, Float64Column], correct: BoolColumn) -> Calibration:
+def calibrate(confidence: Mapping[str, Float64Column], correct: BoolColumn) -> Calibration:
     """Measure the error at each threshold, for every confidence measure.
 
     Args:

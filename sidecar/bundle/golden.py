@@ -1,6 +1,5 @@
 """Golden rows: a few inputs with the answers that the model gave when it was built."""
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -98,8 +97,8 @@ def golden_faults(
         label, score = _label(labels, int(scores.label[row])), float(scores.score[row])
         if scores.reason[row] != Reason.CONFIDENT:
             answer = "no finite score"
-        elif label != expected.label or not math.isclose(
-            score, expected.score, rel_tol=_RELATIVE, abs_tol=_ABSOLUTE
+        elif label != expected.label or (
+            abs(score - expected.score) > _RELATIVE * abs(expected.score) + _ABSOLUTE
         ):
             answer = f"label {label}, score {score:.6g}"
         else:

@@ -35,7 +35,8 @@ class ColumnChoice:
     categorical: tuple[str, ...] = ()
     """Whole numbers that are counted by value, however many there are."""
     numeric: tuple[str, ...] = ()
-    """Whole numbers that are counted by size, however few there are."""
+    """Whole numbers that are counted by size, however few there are. Into a float input events
+    may then bring fractions too."""
 
 
 def infer_inputs(
@@ -208,6 +209,12 @@ def _names_rows(column: str) -> bool:
 def _feature(name: str, column: Column, each: ModelInput, choice: ColumnChoice) -> Feature:
     """Describe one column as the input wants it."""
     kind = _kind(column, each)
+    if (
+        kind is FeatureType.INTEGER
+        and name in choice.numeric
+        and each.dtype.startswith("float")
+    ):
+        kind = FeatureType.FLOAT
     missing = _missing(column, kind)
     if all(missing):
         raise _MisfitError("has no values", "leave it out, or give rows that have it")

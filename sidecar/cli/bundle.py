@@ -63,7 +63,9 @@ def bundle() -> None:
 @_names("--labels", "Class names in the order of the scores, when the model has none.")
 @_names("--features", "Columns that the model takes, in its order; found when absent.")
 @_names("--categorical", "Whole numbers to count by value, however many there are.")
-@_names("--numeric", "Whole numbers to count by size, however few there are.")
+@_names(
+    "--numeric", "Whole numbers to count by size, however few; events may then have fractions."
+)
 @click.option(
     "--activation",
     type=click.Choice([each.value for each in Activation]),

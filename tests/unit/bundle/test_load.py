@@ -213,6 +213,11 @@ SPOILED: dict[str, tuple[Change, str]] = {
         lambda folder: swap(folder, "reference.json", '"decline"', '"refuse"'),
         "reference.json: has other labels than the manifest",
     ),
+    "a reference without a measure": (
+        lambda folder: swap(folder, "reference.json", '"margin"', '"spread"'),
+        "reference.json: has other measures of confidence than "
+        "max_probability, margin, entropy",
+    ),
     "counts of other records": (
         lambda folder: swap(folder, "reference.json", '"records": 2000', '"records": 2001'),
         "reference.json: has counts of `amount` that do not add up to its 2001 records",

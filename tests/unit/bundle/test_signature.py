@@ -163,7 +163,8 @@ def test_counting_by_size_or_value_can_be_chosen(tmp_path: Path) -> None:
         tuple(range(50)),
         (0, 1, 2, 3),
     ]
-    assert [feature.type.value for feature in chosen] == ["integer", "integer", "float"]
+    assert [feature.type.value for feature in plain] == ["integer", "integer", "float"]
+    assert [feature.type.value for feature in chosen] == ["float", "integer", "float"]
 
 
 MISFITS: dict[str, tuple[Sequence[str], str, ColumnChoice, str]] = {
