@@ -97,6 +97,7 @@ class Recovery:
             with suppress(TimeoutError):
                 async with asyncio.timeout(wait_s):
                     await self._stopping.wait()
+                    return False
         if self._stopping.is_set():
             return False
         if self._health.clear(part):
