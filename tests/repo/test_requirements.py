@@ -3,6 +3,7 @@
 import re
 import tomllib
 from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -33,8 +34,8 @@ def test_a_runtime_has_at_most_25_distributions() -> None:
 
 def test_every_direct_dependency_is_locked() -> None:
     runtime = named(PROJECT["project"]["dependencies"])
-    extras = named(sum(PROJECT["project"]["optional-dependencies"].values(), []))
-    groups = named(sum(PROJECT["dependency-groups"].values(), []))
+    extras = named(chain(*PROJECT["project"]["optional-dependencies"].values()))
+    groups = named(chain(*PROJECT["dependency-groups"].values()))
 
     assert runtime <= locked(ROOT / "requirements" / "runtime.txt")
     assert runtime | extras | groups <= locked(ROOT / "requirements" / "dev.txt")
