@@ -47,7 +47,9 @@ class Port:
 
     def __str__(self) -> str:
         """Write it as people read it: `probabilities: tensor(float) [?, 2]`."""
-        sizes = "" if self.shape is None else ", ".join(str(size or "?") for size in self.shape)
+        if self.shape is None:
+            return f"{self.name}: {self.type}"
+        sizes = ", ".join("?" if size is None else str(size) for size in self.shape)
         return f"{self.name}: {self.type} [{sizes}]"
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import onnxruntime
 import pytest
 from numpy.typing import NDArray
-from onnx import helper
+from onnx import TensorProto, helper
 
 from sidecar.app.building import BuildRequest, build_bundle, verify_bundle
 from sidecar.bundle.load import Bundle, load_evaluation
@@ -289,6 +289,58 @@ def test_a_model_that_cannot_bear_missing_values_is_found_out(tmp_path: Path) ->
     found = refusal(model(tmp_path, "Softmax"), table(tmp_path, "3,4", "0,"))
 
     assert found == ("model.onnx: gives no finite score for 1 rows, all with missing values")
+
+
+def test_an_activation_that_does_not_fit_the_classes_is_refused(tmp_path: Path) -> None:
+    answers = AnswerChoice(labels=("a", "b", "c"), activation=Activation.SIGMOID)
+    path = tmp_path / "rows.csv"
+    path.write_text("w,x,y,z\n5,3,1,0.2\n")
+
+    found = refusal(DATA / "models" / "iris_logits.onnx", path, answers=answers)
+
+    assert found == "manifest.toml: has the activation sigmoid, which is for two classes only"
+
+
+def test_a_model_that_cannot_run_on_the_rows_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    inputs = [helper.make_tensor_value_info("X", FLOAT, ["n", "k"])]
+    weights = helper.make_tensor("w", FLOAT, [3, 1], [1.0, 1.0, 1.0])
+    nodes = [helper.make_node("MatMul", ["X", "w"], ["y"])]
+    path.write_bytes(graph_bytes(nodes, inputs=inputs, initializers=[weights]))
+
+    found = refusal(path, table(tmp_path, "3,4"), columns=ColumnChoice(features=("a", "b")))
+
+    assert found.startswith("model.onnx: cannot run on the reference rows: ")
+
+
+def test_a_class_that_turns_up_late_is_found_out(tmp_path: Path) -> None:
+    # Row 2 of 9,000 is none of the rows that show how the model answers.
+    rows = ["1,0", "0,0.9", *["0,1", "1,0"] * 4_499]
+    path = tmp_path / "rows.csv"
+    path.write_text("\n".join(("a,b", *rows)))
+    model_path = tmp_path / "model.onnx"
+    inputs = [helper.make_tensor_value_info("X", FLOAT, ["n", 2])]
+    outputs = [
+        helper.make_tensor_value_info("p", FLOAT, ["n", 2]),
+        helper.make_tensor_value_info("l", TensorProto.INT64, ["n"]),
+    ]
+    ten = helper.make_tensor("ten", FLOAT, [2], [0.0, 10.0])
+    nodes = [
+        helper.make_node("Identity", ["X"], ["p"]),
+        helper.make_node("Mul", ["X", "ten"], ["scaled"]),
+        helper.make_node("ReduceSum", ["scaled", "axis"], ["sums"], keepdims=0),
+        helper.make_node("Cast", ["sums"], ["l"], to=TensorProto.INT64),
+    ]
+    axis = helper.make_tensor("axis", TensorProto.INT64, [1], [1])
+    model_path.write_bytes(
+        graph_bytes(nodes, inputs=inputs, outputs=outputs, initializers=[ten, axis])
+    )
+
+    found = refusal(model_path, path)
+
+    assert found == (
+        "model.onnx: cannot answer rows 1 to 4096: the model answers a class that is not listed"
+    )
 
 
 def test_a_name_that_is_none_is_refused(tmp_path: Path) -> None:

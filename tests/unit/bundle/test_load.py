@@ -150,8 +150,8 @@ SPOILED: dict[str, tuple[Change, str]] = {
         "manifest.toml: has format 2; this version reads up to 1",
     ),
     "an unknown key": (
-        manifest_swap("format = 1", "format = 1\nfromat = 1"),
-        "manifest.toml: is malformed: Object contains unknown field `fromat`",
+        manifest_swap("format = 1", "format = 1\nshiny = true"),
+        "manifest.toml: is malformed: Object contains unknown field `shiny`",
     ),
     "a wrong type": (
         manifest_swap("rank = 2", 'rank = "2"'),
@@ -189,6 +189,25 @@ SPOILED: dict[str, tuple[Change, str]] = {
         "manifest.toml: lets the feature `age` be missing, "
         "which the int64 input `age` cannot say",
     ),
+    "an unknown tensor type": (
+        manifest_swap('dtype = "bool"', 'dtype = "float8"'),
+        "manifest.toml: has an unknown type `float8` for the input `is_customer`",
+    ),
+    "a vector of two features": (
+        manifest_swap(
+            'features = [\n    "age",\n]\nrank = 2',
+            'features = [\n    "age",\n    "region",\n]\nrank = 1',
+        ),
+        "manifest.toml: has a rank that does not fit the features of the input `age`",
+    ),
+    "answers without classes": (
+        manifest_swap('classes = [\n    "decline",\n    "approve",\n]', "classes = []"),
+        "manifest.toml: names no classes, though the model answers with them",
+    ),
+    "an output too many": (
+        manifest_swap('scores = [\n    "probabilities",', 'scores = [\n    "a",\n    "b",'),
+        "manifest.toml: names 2 outputs with scores; expected 1",
+    ),
     "too few labels": (
         manifest_swap('labels = [\n    "decline",', "labels = ["),
         "manifest.toml: has 1 labels for the task binary",
@@ -217,6 +236,14 @@ SPOILED: dict[str, tuple[Change, str]] = {
         lambda folder: swap(folder, "reference.json", '"margin"', '"spread"'),
         "reference.json: has other measures of confidence than "
         "max_probability, margin, entropy",
+    ),
+    "a count too many": (
+        lambda folder: swap(folder, "reference.json", '"counts": [', '"counts": [0,'),
+        "reference.json: has 68 counts of `amount` for 67 cells",
+    ),
+    "edges out of order": (
+        lambda folder: swap(folder, "reference.json", '"edges": [', '"edges": [9e99,'),
+        "reference.json: has edges of `amount` that do not ascend",
     ),
     "counts of other records": (
         lambda folder: swap(folder, "reference.json", '"records": 2000', '"records": 2001'),

@@ -181,13 +181,13 @@ REFUSED: dict[str, tuple[Mapping[str, str], Mapping[str, Any], AnswerChoice, str
         {"a": FLOATS, "b": FLOATS},
         {"a": floats([[0.2, 0.8]]), "b": floats([[0.2, 0.8]])},
         AnswerChoice(),
-        "the scores cannot be found among a: tensor(float) []; b: tensor(float) []",
+        "the scores cannot be found among a: tensor(float); b: tensor(float)",
     ),
     "labels without scores": (
         {"label": TEXT},
         {"label": np.array(["a"], np.object_)},
         AnswerChoice(),
-        "the scores cannot be found among label: tensor(string) []",
+        "the scores cannot be found among label: tensor(string)",
     ),
     "two outputs of labels": (
         {"a": WHOLE, "b": WHOLE},

@@ -17,7 +17,8 @@ LOGITS = arrays(
 @given(LOGITS)
 def test_softmax_and_sigmoid_are_those_of_scipy(logits: NDArray[np.float64]) -> None:
     np.testing.assert_allclose(softmax(logits), special.softmax(logits, axis=1), atol=1e-15)
-    np.testing.assert_allclose(sigmoid(logits), special.expit(logits), rtol=1e-14)
+    # scipy gives 0 already where the smallest numbers begin.
+    np.testing.assert_allclose(sigmoid(logits), special.expit(logits), rtol=1e-14, atol=1e-300)
 
 
 def test_what_is_not_finite_spoils_its_own_row_only() -> None:
