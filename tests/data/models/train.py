@@ -4,9 +4,9 @@ Real output of the converters that people use, in every shape in which classifie
 Run it in an environment of its own (`requirements.txt`): the converters need older releases
 of onnx and protobuf than the tests do.
 
-    python3 -m venv /tmp/convert
-    /tmp/convert/bin/pip install -r tests/data/models/requirements.txt
-    /tmp/convert/bin/python tests/data/models/train.py
+    python3 -m venv build/convert
+    build/convert/bin/pip install -r tests/data/models/requirements.txt
+    build/convert/bin/python tests/data/models/train.py
 """
 
 from pathlib import Path
