@@ -1,6 +1,7 @@
 """`sidecar run CONFIG`: the service."""
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -14,6 +15,11 @@ from sidecar.app.service import Service
 from sidecar.config.load import load_settings
 from sidecar.config.settings import SidecarSettings
 from sidecar.telemetry.logs import configure_logs
+
+# Net new objects that make the collector look for cycles. A batch of 4,096 records is some
+# 10,000 objects and three batches are under way, all of which die by reference count: with
+# Python's 700 the collector ran 250 times a second under full load, at 2 µs per event.
+_COLLECT_AFTER = 50_000
 
 
 @click.command()
@@ -33,11 +39,19 @@ def run(config: Path) -> None:
 
 async def _serve(settings: SidecarSettings) -> int:
     service = Service(settings)
+    _calm_collector()
     configure_logs(settings.log, stream=sys.stderr, count=service.metrics.log_message)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _on_signal, service)
     return await service.run()
+
+
+def _calm_collector() -> None:
+    """Keep the garbage collector off what lives as long as the process, and off each batch."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_COLLECT_AFTER, 20, 100)
 
 
 def _on_signal(service: Service) -> None:
