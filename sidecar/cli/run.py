@@ -33,8 +33,11 @@ def run(config: Path) -> None:
 
     Example: sidecar run sidecar.yaml
     """
-    settings = load_settings(config, os.environ)
-    sys.exit(uvloop.run(_serve(settings)))
+    code = uvloop.run(_serve(load_settings(config, os.environ)))
+    # A model that never returns holds its thread, and the interpreter would wait for it.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 async def _serve(settings: SidecarSettings) -> int:
