@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 import pytest
 
+from sidecar.app.building import verify_bundle
 from sidecar.demo.table import DATA
 
 PROVENANCE = (DATA / "PROVENANCE.md").read_text(encoding="utf-8")
@@ -57,3 +58,13 @@ def test_digest_is_the_stated_one(name: str) -> None:
 
 def test_all_of_it_is_under_a_megabyte() -> None:
     assert sum(path.stat().st_size for path in DATA.rglob("*") if path.is_file()) < 1_000_000
+
+
+def test_the_bundle_serves_as_it_is() -> None:
+    bundle = verify_bundle(DATA / "employment" / "1")
+
+    assert (bundle.manifest.name, bundle.manifest.model.labels) == (
+        "employment",
+        ("not_employed", "employed"),
+    )
+    assert (bundle.reference.records, bundle.calibration is not None) == (20_000, True)
