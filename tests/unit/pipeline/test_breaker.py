@@ -85,7 +85,8 @@ def test_a_probe_that_succeeds_closes_it_with_a_clean_slate() -> None:
     call(circuit, "xxxx", at_s=100)
     circuit.allow(105)
     circuit.succeeded(105)
-    call(circuit, "x", at_s=105)
+    call(circuit, "xx", at_s=105)
 
-    assert not circuit.is_open
-    assert circuit.allow(105)
+    assert (circuit.is_open, circuit.allow(105)) == (False, True)
+    call(circuit, "x", at_s=105)
+    assert circuit.is_open

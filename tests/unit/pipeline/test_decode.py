@@ -1,5 +1,6 @@
 """Unit: pipeline.decode."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -352,20 +353,22 @@ def test_the_largest_record_that_is_read_has_the_limit_s_size() -> None:
 
 
 @pytest.mark.parametrize("encode", [encoded, packed])
-@pytest.mark.parametrize(("depth", "accepted"), [(2, True), (3, False)])
+@pytest.mark.parametrize("nest", [lambda x: {"x": x}, lambda x: [x]], ids=["maps", "arrays"])
+@pytest.mark.parametrize("max_depth", [2, 3, 4, 32, 500])
 def test_the_deepest_record_that_is_read_has_the_limit_s_depth(
-    encode: Any, depth: int, accepted: bool
+    encode: Any, nest: Callable[[object], object], max_depth: int
 ) -> None:
-    nested: object = 1
-    for _ in range(depth - 1):
-        nested = {"x": nested}
+    deepest: object = 1
+    for _ in range(max_depth - 1):
+        deepest = nest(deepest)
+    limited = decoder(limits=LimitSettings(max_depth=max_depth))
 
-    decoded = decoder(limits=LimitSettings(max_depth=2)).decode(
-        records(encode(event(y=nested)))
+    decoded = limited.decode(
+        records(encode(event(extra=deepest)), encode(event(extra=nest(deepest))))
     )
 
-    assert len(decoded.events) == accepted
-    assert [r.code for r in decoded.rejections] == [RejectCode.TOO_DEEP] * (not accepted)
+    assert decoded.events.rows.tolist() == [0]
+    assert [(r.row, r.code) for r in decoded.rejections] == [(1, RejectCode.TOO_DEEP)]
 
 
 def test_many_brackets_side_by_side_or_in_texts_are_not_deep() -> None:
