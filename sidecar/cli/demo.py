@@ -1,6 +1,7 @@
 """`sidecar demo`: the whole product on this machine."""
 
 import os
+import signal
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -9,6 +10,7 @@ import click
 
 from sidecar.errors import Finding, UserError
 
+EXIT_TERMINATED = 143  # what a shell gives for a process that SIGTERM ended
 _PACKAGES = ("confluent_kafka", "pyarrow", "rich")
 
 
@@ -43,6 +45,8 @@ def demo(seconds: float, serve: bool, keep: Path | None) -> None:
 
     from sidecar.demo.run import DemoOptions, run_demo
 
+    # Without this the temporary folder would stay behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(EXIT_TERMINATED))
     options = DemoOptions(seconds=seconds, serve=serve, keep=keep)
     sys.exit(run_demo(options, Console(), os.environ))
 
