@@ -110,9 +110,10 @@ class TopicSettings(Settings, frozen=True):
     dead_letters: Topic = ""
     """Written: refused records, untouched, with provenance headers."""
     signals: Topic = ""
-    """Written: drift began or ended, and the like."""
+    """Reserved: drift began or ended, and the like. This version writes none."""
     state: Topic = ""
-    """Written and read, compacted: window panes."""
+    """Reserved: window panes, compacted. This version keeps them in memory: windows begin
+    empty after a restart."""
 
 
 class DeliverySettings(Settings, frozen=True):
@@ -123,6 +124,8 @@ class DeliverySettings(Settings, frozen=True):
         Meta(extra={"mend": "this version offers `at_least_once` only"}),
     ] = "at_least_once"
     """An offset is committed only after the broker acknowledged what came of it."""
+    transaction_interval: Span = Duration(500)
+    """Reserved for `exactly_once`, which this version does not offer: without effect."""
     start: Literal["earliest", "latest"] = "earliest"
     """Where a group without committed offsets begins."""
     commit_interval: Span = Duration(1_000)
@@ -241,11 +244,12 @@ class DriftSettings(Settings, frozen=True):
     """When a difference counts."""
 
     delta: Annotated[float, Meta(gt=0)] = 0.1
-    """Population stability index that is tolerated; the customary 0.1 and 0.25 may stay."""
+    """Population stability index that is tolerated; the customary 0.1 and 0.25 may stay. For
+    alerts, which this version leaves to rules on the exported scores: it has no effect yet."""
     false_discovery_rate: Annotated[float, Meta(gt=0, lt=1)] = 0.01
     """Chance that the critical value beside a score is passed with nothing drifting."""
     hold: Duration = Duration(300_000)
-    """How long a difference must last before it counts."""
+    """How long a difference must last before it counts. Like `delta`, without effect yet."""
 
 
 class MonitorSettings(Settings, frozen=True):
