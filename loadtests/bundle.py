@@ -17,7 +17,7 @@ def build_bundle(folder: Path) -> Path:
     """Write reference rows into `folder`, run `sidecar bundle build`, give the bundle's path.
 
     Raises:
-        subprocess.CalledProcessError: The build failed; it has said why.
+        RuntimeError: The build failed; the text says why.
     """
     rows, bundle = folder / "rows.parquet", folder / "bench" / "1"
     table = data.columns(REFERENCE_ROWS, seed=data.SEED + 2)
@@ -35,5 +35,7 @@ def build_bundle(folder: Path) -> Path:
     command = [sys.executable, "-m", "sidecar", "bundle", "build", "--model", str(MODEL)]
     command += ["--reference", str(rows), "--name", "bench", "--version", "1"]
     command += ["--label", "outcome", "--out", str(bundle)]
-    subprocess.run(command, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"the bundle could not be built:\n{done.stderr}")
     return bundle

@@ -1,13 +1,15 @@
 """The broker's side of a run, through a client library that no contestant uses."""
 
+import time
 from collections.abc import Iterable, Sequence
 
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 PARTITIONS = 4
 _ANSWER_S = 30.0
+_AGAIN_S = 0.5
 
 
 class Topics:
@@ -15,9 +17,12 @@ class Topics:
 
     def __init__(self, brokers: str) -> None:
         """Connect when first used."""
-        self._brokers = brokers
-        self._admin = AdminClient({"bootstrap.servers": brokers})
-        self._reader = Consumer({"bootstrap.servers": brokers, "group.id": "loadtests"})
+        self._client: dict[str, str | int | float | bool] = {
+            "bootstrap.servers": brokers,
+            "log_level": 0,
+        }
+        self._admin = AdminClient(self._client)
+        self._reader = Consumer({**self._client, "group.id": "loadtests"})
 
     def create(self, names: Sequence[str]) -> None:
         """Make topics of `PARTITIONS` partitions."""
@@ -34,7 +39,7 @@ class Topics:
         """Write records, spread over the partitions in turn, and give their number."""
         producer = Producer(
             {
-                "bootstrap.servers": self._brokers,
+                **self._client,
                 "acks": "all",
                 "linger.ms": 50,
                 "batch.size": 500_000,
@@ -56,12 +61,21 @@ class Topics:
     def written(self, topics: Iterable[str]) -> int:
         """Count the records of some new topics, by their end offsets."""
         return sum(
-            self._reader.get_watermark_offsets(
-                TopicPartition(topic, partition), timeout=_ANSWER_S, cached=False
-            )[1]
+            self._end(TopicPartition(topic, partition))
             for topic in topics
             for partition in range(PARTITIONS)
         )
+
+    def _end(self, partition: TopicPartition) -> int:
+        """Give the end offset; a topic made a moment ago has no leader yet, so ask again."""
+        for last_try in (False, False, False, True):
+            try:
+                return int(self._reader.get_watermark_offsets(partition, _ANSWER_S)[1])
+            except KafkaException:
+                if last_try:
+                    raise
+                time.sleep(_AGAIN_S)
+        raise AssertionError("the last try returns or raises")
 
     def close(self) -> None:
         """Disconnect."""
