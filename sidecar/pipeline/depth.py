@@ -6,7 +6,10 @@ decoder to say.
 
 import re
 
+import msgspec
 import numpy as np
+
+from sidecar.pipeline.refusal import DECODER_ERRORS
 
 # A string in full, or up to the end where nobody closes it. Possessive, so that a value made of
 # quotes and backslashes is read once and not once per quote.
@@ -16,6 +19,11 @@ _BRACKET = ord("[")
 _OPENERS = np.frombuffer(b"[{", np.uint8)
 
 _CONTAINERS = bytes([*range(0x80, 0xA0), 0xDC, 0xDD, 0xDE, 0xDF])
+_Scalar = str | int | float | bool | None
+# No deeper than 2, which is the lowest limit that can be set.
+_USUAL_MSGPACK = msgspec.msgpack.Decoder(
+    dict[str, _Scalar | list[_Scalar] | dict[str, _Scalar]]
+)
 
 
 USUAL_DEPTH = 3
@@ -59,10 +67,22 @@ def msgpack_too_deep(value: bytes, max_depth: int) -> bool:
         >>> msgpack_too_deep(bytes([0x91, 0x91, 0x90]), 2)  # [[[]]]
         True
     """
-    # The bytes of numbers and texts count here too, so this only says who needs a closer look.
+    # The bytes of numbers and texts count here too: some 15 floats pass for 20 containers.
     if len(value) - len(value.translate(None, _CONTAINERS)) <= max_depth:
         return False
-    return _walk(value, max_depth)
+    return not _is_usual_msgpack(value) and _walk(value, max_depth)
+
+
+def _is_usual_msgpack(value: bytes) -> bool:
+    """Whether it is a map of scalars and of flat maps and lists, as nearly every event is.
+
+    Decoding it as such costs a tenth of walking through it.
+    """
+    try:
+        _USUAL_MSGPACK.decode(value)
+    except DECODER_ERRORS:
+        return False
+    return True
 
 
 # By first byte: bytes of the head with a payload of fixed size, bytes of the length behind it
