@@ -17,6 +17,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.abc import AbstractTokenProvider
 from aiokafka.conn import create_conn
 from aiokafka.errors import BrokerResponseError, KafkaError
+from aiokafka.protocol.metadata import MetadataRequest
 
 from sidecar.config.settings import KafkaSettings
 from sidecar.config.values import Secret
@@ -24,6 +25,7 @@ from sidecar.config.values import Secret
 T = TypeVar("T")
 
 _PROBE_S = 5.0
+_HANG_UP_S = 1.0
 
 # --- errors --------------------------------------------------------------------------------
 
@@ -216,14 +218,27 @@ async def why_unreachable(arguments: Mapping[str, Any]) -> tuple[str, str] | Non
     for address in arguments["bootstrap_servers"]:
         host, _, port = address.rpartition(":")
         try:
-            opened = await bounded(create_conn(host, int(port), **connection), _PROBE_S)
+            knows_brokers = await bounded(_ask(host, int(port), connection), _PROBE_S)
         except CONNECT_ERRORS as error:
             cause = _root(error)
             trouble = trouble or (reason_of(cause), f"{address}: {text_of(cause)}")
         else:
-            opened.close()
-            return None
+            if knows_brokers:
+                return None
+            # The client takes a refused token for an accepted one, and then the refusal for
+            # the answer to its first question.
+            trouble = ("authentication_failed", f"{address}: the token was not accepted")
     return trouble
+
+
+async def _ask(host: str, port: int, connection: Mapping[str, Any]) -> bool:
+    """Connect, log in and ask for the brokers of the cluster; say whether any are named."""
+    opened = await create_conn(host, port, **connection)
+    try:
+        answer = await opened.send(MetadataRequest([]))
+    finally:
+        await asyncio.wait((opened.close(),), timeout=_HANG_UP_S)
+    return bool(answer.brokers)
 
 
 def _root(error: BaseException) -> BaseException:
@@ -324,11 +339,15 @@ async def discard_producer(producer: AIOKafkaProducer, timeout_s: float) -> None
 
 
 async def _cut(client: Client, timeout_s: float) -> None:
-    for owner, name in _BACKGROUND:
-        task = getattr(getattr(client, owner, None), name, None)
-        if task is not None and not task.done():
-            _abandon(task)
+    tasks = {getattr(getattr(client, owner, None), name, None) for owner, name in _BACKGROUND}
+    tasks |= getattr(getattr(client, "_fetcher", None), "_pending_tasks", set())
+    running = {task for task in tasks if task is not None and not task.done()}
+    for task in running:
+        _abandon(task)
+    if running:
+        # First these, or one of them would connect again.
+        await asyncio.wait(running, timeout=timeout_s / 2)
     network = getattr(client, "_client", None) or getattr(client, "client", None)
     if network is not None:
         with contextlib.suppress(Exception):
-            await bounded(network.close(), timeout_s)
+            await bounded(network.close(), timeout_s / 2)

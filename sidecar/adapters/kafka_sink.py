@@ -121,7 +121,8 @@ class KafkaSink:
         try:
             arguments = client_arguments(self._kafka, self._client_id, self._environ)
         except (OSError, KeyError) as error:
-            raise _unavailable(error) from error
+            message = f"credentials cannot be read: {text_of(error)}"
+            raise SinkUnavailableError("authentication_failed", message) from error
         producer = AIOKafkaProducer(
             **arguments,
             enable_idempotence=True,

@@ -117,7 +117,9 @@ class KafkaSource:
         try:
             arguments = client_arguments(self._kafka, self._client_id, self._environ)
         except (OSError, KeyError) as error:
-            raise SourceUnavailableError(f"credentials cannot be read: {error!r}") from error
+            raise SourceUnavailableError(
+                f"credentials cannot be read: {text_of(error)}"
+            ) from error
         consumer = self._build(arguments)
         joined = False
         try:
