@@ -114,7 +114,10 @@ def run(contestant: Contestant, plan: Plan, brokers: str, label: str) -> Result:
         finally:
             tree.end(5.0)
             topics.delete(list(outputs.values()))
-    return _result(contestant.name, samples, plan, written, code, tree.log)
+    try:
+        return result_of(contestant.name, samples, plan, written, code)
+    except RunFailedError as error:
+        raise RunFailedError(f"{error}\n{tree.log.read_text()[-2_000:]}") from error
 
 
 def _watch(
@@ -135,13 +138,22 @@ def _watch(
     return samples
 
 
-def _result(
-    name: str, samples: list[Sample], plan: Plan, written: int, code: int, log: Path
-) -> Result:
+def result_of(name: str, samples: list[Sample], plan: Plan, written: int, code: int) -> Result:
+    """Take the steady part of a run: after the warm-up, before the last records.
+
+    Args:
+        name: The contestant.
+        samples: In the order of time.
+        plan: Says what part is steady.
+        written: Records that were written in the end.
+        code: Exit code.
+
+    Raises:
+        RunFailedError: There is no steady part.
+    """
     steady = [s for s in samples if plan.warm_up <= s.written / plan.records <= plan.last]
     if len(steady) < 2 or steady[-1].written == steady[0].written:
-        tail = log.read_text(errors="replace")[-2_000:]
-        raise RunFailedError(f"{name}: wrote {written} records, exit code {code}\n{tail}")
+        raise RunFailedError(f"{name} wrote {written} records, exit code {code}")
     first, last = steady[0], steady[-1]
     events = last.written - first.written
     return Result(

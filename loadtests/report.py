@@ -55,7 +55,7 @@ def conditions(settings: Mapping[str, str | int | float]) -> Conditions:
         cpu=_cpu(),
         cores=len(os.sched_getaffinity(0)),
         memory_gib=round(pages / 2**30, 1),
-        system=f"{platform.system()} {platform.release().partition("-")[0]}",
+        system=f"{platform.system()} {platform.release().partition('-')[0]}",
         python=platform.python_version(),
         versions={name: version(name) for name in _PACKAGES},
         settings=dict(settings),

@@ -9,9 +9,9 @@ Needs the packages of `requirements.txt` beside it, in a virtual environment of 
 from pathlib import Path
 
 import numpy as np
-from skl2onnx import to_onnx
-from skl2onnx.common.data_types import FloatTensorType
-from sklearn.ensemble import HistGradientBoostingClassifier
+from skl2onnx import to_onnx  # type: ignore[import-not-found]
+from skl2onnx.common.data_types import FloatTensorType  # type: ignore[import-not-found]
+from sklearn.ensemble import HistGradientBoostingClassifier  # type: ignore[import-not-found]
 
 from loadtests.data import LABELS, columns, truth
 
