@@ -78,6 +78,21 @@ class _Codes(dict[object, float]):
         return self._unseen
 
 
+def joined(parts: Sequence[Features]) -> Features:
+    """Give the rows of all parts as one.
+
+    Args:
+        parts: At least one, all of one `FeatureColumns`.
+    """
+    return Features(
+        np.concatenate([part.matrix for part in parts]),
+        {
+            name: list(chain.from_iterable(part.text[name] for part in parts))
+            for name in parts[0].text
+        },
+    )
+
+
 def event_times(
     times: Sequence[datetime | int | None], timestamps_ms: Int64Column
 ) -> tuple[Int64Column, BoolColumn]:

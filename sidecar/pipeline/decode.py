@@ -4,7 +4,9 @@ Whatever the bytes are, each record becomes an event, a rejection or a tombstone
 does not touch its neighbours.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
 
 import msgspec
 import numpy as np
@@ -14,6 +16,7 @@ from sidecar.config.settings import InputSettings, LimitSettings
 from sidecar.events import (
     Decoded,
     EventBatch,
+    Features,
     Headers,
     RecordBatch,
     RejectCode,
@@ -21,7 +24,7 @@ from sidecar.events import (
     Stage,
     UpstreamPrediction,
 )
-from sidecar.pipeline.columns import FeatureColumns, event_times
+from sidecar.pipeline.columns import FeatureColumns, event_times, joined
 from sidecar.pipeline.depth import USUAL_DEPTH, is_usual_json
 from sidecar.pipeline.formats import Encoding, FormatReader
 from sidecar.pipeline.refusal import DECODER_ERRORS, RefusedError, refusal
@@ -31,6 +34,10 @@ _MALFORMED: dict[Encoding, RejectCode] = {
     "json": RejectCode.MALFORMED_JSON,
     "msgpack": RejectCode.MALFORMED_MSGPACK,
 }
+
+# An event takes a kilobyte of objects. So few at a time are still in the processor's cache when
+# they become columns; 4,096 are not, and cost a quarter more.
+_BLOCK_RECORDS = 512
 
 _UNREADABLE = (
     Stage.DECODE,
@@ -83,10 +90,27 @@ class EventDecoder:
             The events in the order of their records, a rejection for each record that is none,
             and the number of tombstones.
         """
-        events: list[WireEvent] = []
-        rows: list[int] = []
         rejections: list[Rejection] = []
-        for row, value in enumerate(records.values):
+        decoded = _Columns()
+        for start in range(0, max(1, len(records)), _BLOCK_RECORDS):
+            rows, events = self._block(records, start, rejections)
+            decoded.rows += rows
+            decoded.ids += [event.id for event in events]
+            decoded.times += [event.time for event in events]
+            decoded.upstream += [event.prediction for event in events]
+            decoded.features.append(self._columns.build([event.features for event in events]))
+        rejections += [Rejection(row, *_UNREADABLE) for row in records.unreadable]
+        tombstones = len(records) - len(decoded.rows) - len(rejections)
+        return Decoded(decoded.batch(records), rejections, tombstones)
+
+    def _block(
+        self, records: RecordBatch, start: int, rejections: list[Rejection]
+    ) -> tuple[list[int], list[WireEvent]]:
+        """Decode one block; give the events with their rows, and add what is refused."""
+        rows: list[int] = []
+        events: list[WireEvent] = []
+        values = records.values[start : start + _BLOCK_RECORDS]
+        for row, value in enumerate(values, start):
             if value is None:
                 continue
             try:
@@ -96,9 +120,7 @@ class EventDecoder:
                 rejections.append(
                     Rejection(row, Stage.DECODE, refused.code, refused.message, refused.path)
                 )
-        rejections += [Rejection(row, *_UNREADABLE) for row in records.unreadable]
-        tombstones = len(records) - len(events) - len(rejections)
-        return Decoded(self._batch(records, rows, events), rejections, tombstones)
+        return rows, events
 
     def _event(self, value: bytes, headers: Headers) -> WireEvent:
         # Nearly every event is bare, shallow JSON: finding that out costs a tenth of a
@@ -157,21 +179,29 @@ class EventDecoder:
                 "$.prediction.model",
             )
 
-    def _batch(
-        self, records: RecordBatch, rows: Sequence[int], events: Sequence[WireEvent]
-    ) -> EventBatch:
-        positions = np.array(rows, np.int64)
-        timestamps_ms = records.timestamps_ms[positions]
-        times_ms, future = event_times([event.time for event in events], timestamps_ms)
-        upstream = [event.prediction for event in events]
+
+@dataclass(slots=True)
+class _Columns:
+    """The columns of the events so far."""
+
+    rows: list[int] = field(default_factory=list)
+    ids: list[str] = field(default_factory=list)
+    times: list[datetime | int | None] = field(default_factory=list)
+    upstream: list[UpstreamPrediction | None] = field(default_factory=list)
+    features: list[Features] = field(default_factory=list)
+
+    def batch(self, records: RecordBatch) -> EventBatch:
+        """Give them as one batch."""
+        rows, count = np.array(self.rows, np.int64), len(self.rows)
+        times_ms, future = event_times(self.times, records.timestamps_ms[rows])
         return EventBatch(
             records=records,
-            rows=positions,
-            ids=[event.id for event in events],
+            rows=rows,
+            ids=self.ids,
             event_time_ms=times_ms,
-            features=self._columns.build([event.features for event in events]),
-            upstream=upstream if any(upstream) else None,
-            missing=np.zeros(len(events), np.bool_),
-            out_of_range=np.zeros(len(events), np.bool_),
+            features=joined(self.features),
+            upstream=self.upstream if any(self.upstream) else None,
+            missing=np.zeros(count, np.bool_),
+            out_of_range=np.zeros(count, np.bool_),
             future=future,
         )
