@@ -24,6 +24,7 @@ from sidecar.adapters.kafka_batches import Run, pack
 from sidecar.adapters.kafka_records import as_it_is, record_batch
 from sidecar.adapters.onnx_model import OnnxModel
 from sidecar.app.assembly import Assembly, assemble
+from sidecar.cli.run import calm_collector
 from sidecar.clock import SystemClock
 from sidecar.config.load import load_settings
 from sidecar.events import DecisionBatch, Decoded, OutboundBatch, RecordBatch, ScoreBatch
@@ -147,6 +148,7 @@ def measure(bundle: Path) -> dict[str, float]:
     settings = load_settings(HERE / "sidecar.yaml", environment)
     line = Line(assemble(settings, SystemClock()))
     batches = list(_wire())
+    calm_collector()  # as in the service
     turns = [_turn(line, batches) for _ in range(TURNS)]
     return {name: min(turn[name] for turn in turns) for name in turns[0]}
 

@@ -42,7 +42,7 @@ def run(config: Path) -> None:
 
 async def _serve(settings: SidecarSettings) -> int:
     service = Service(settings)
-    _calm_collector()
+    calm_collector()
     configure_logs(settings.log, stream=sys.stderr, count=service.metrics.log_message)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -50,7 +50,7 @@ async def _serve(settings: SidecarSettings) -> int:
     return await service.run()
 
 
-def _calm_collector() -> None:
+def calm_collector() -> None:
     """Keep the garbage collector off what lives as long as the process, and off each batch."""
     gc.collect()
     gc.freeze()
