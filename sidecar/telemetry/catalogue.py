@@ -77,7 +77,7 @@ RECORDS_REJECTED = Spec(
     "Records refused for good; each is an acknowledged dead letter.",
     labels=("stage", "reason"),
     unit="records",
-    use="By `reason`: see what a producer sends wrongly. `sidecar dlq show` has the records.",
+    use="By `reason`: see what a producer sends wrongly. The dead letters are the records.",
 )
 TOMBSTONES = Spec(
     Section.RECORDS,
