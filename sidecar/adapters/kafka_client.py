@@ -1,4 +1,4 @@
-"""What the Kafka adapters share: client arguments, the meaning of errors, bounded calls.
+"""What the Kafka adapters share: client arguments, and calls that come to an end.
 
 The client is aiokafka. Its word is not enough: `getmany`, `commit` and `stop` may hang, `stop`
 of a consumer may raise `CancelledError` in whoever called it, and a connection that is refused
@@ -9,16 +9,15 @@ import asyncio
 import contextlib
 import ssl
 from collections.abc import Awaitable, Mapping
-from enum import Enum
 from typing import Any, Protocol, TypeVar
 
-import aiokafka.errors as kafka_errors
 from aiokafka import AIOKafkaProducer
 from aiokafka.abc import AbstractTokenProvider
 from aiokafka.conn import create_conn
-from aiokafka.errors import BrokerResponseError, KafkaError
+from aiokafka.errors import ProducerClosed
 from aiokafka.protocol.metadata import MetadataRequest
 
+from sidecar.adapters.kafka_errors import CONNECT_ERRORS, reason_of, text_of
 from sidecar.config.settings import KafkaSettings
 from sidecar.config.values import Secret
 
@@ -26,122 +25,6 @@ T = TypeVar("T")
 
 _PROBE_S = 5.0
 _HANG_UP_S = 1.0
-
-# --- errors --------------------------------------------------------------------------------
-
-
-class FencedInstanceIdError(BrokerResponseError):
-    """Another member took our static member id."""
-
-    errno = 82
-    message = "FENCED_INSTANCE_ID"
-
-
-class InvalidRecordError(BrokerResponseError):
-    """The broker's own check refused a record: no key on a compacted topic, for example."""
-
-    errno = 87
-    message = "INVALID_RECORD"
-
-
-# aiokafka knows the codes up to 79 and calls every later one UnknownError. These two decide
-# what is done, so they are told apart.
-for _error in (FencedInstanceIdError, InvalidRecordError):
-    kafka_errors.kafka_errors.setdefault(_error.errno, _error)
-
-
-class Fate(Enum):
-    """What is done about an error of the client."""
-
-    REFUSED = "refused"
-    """One record of the batch will never be taken; nothing of the batch was written, and the
-    producer's sequence numbers no longer fit the broker's."""
-    OWNERSHIP_LOST = "ownership_lost"
-    """The partitions belong to another member: drop what is in flight, keep the client."""
-    REBUILD = "rebuild"
-    """Nothing is known about the outcome, or the client is broken: close it, build a new one.
-    Also the answer to errors that nobody has met yet."""
-
-
-_REFUSED = (
-    kafka_errors.MessageSizeTooLargeError,
-    kafka_errors.RecordListTooLargeError,
-    kafka_errors.InvalidTimestampError,
-    InvalidRecordError,
-)
-_OWNERSHIP_LOST = (
-    kafka_errors.CommitFailedError,
-    kafka_errors.IllegalStateError,
-    kafka_errors.IllegalGenerationError,
-    kafka_errors.RebalanceInProgressError,
-    kafka_errors.UnknownMemberIdError,
-    FencedInstanceIdError,
-)
-
-
-def fate(error: BaseException) -> Fate:
-    """Give what is done about an error of the client."""
-    if isinstance(error, _REFUSED):
-        return Fate.REFUSED
-    if isinstance(error, _OWNERSHIP_LOST):
-        return Fate.OWNERSHIP_LOST
-    return Fate.REBUILD
-
-
-# What connecting raises; ValueError when the broker's answer to SCRAM does not add up.
-CONNECT_ERRORS = (KafkaError, OSError, TimeoutError, ValueError)
-
-# The first class that fits gives the word; it becomes a metric label.
-_REASONS: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
-    ((ssl.SSLError,), "tls_failed"),
-    (
-        (
-            kafka_errors.TopicAuthorizationFailedError,
-            kafka_errors.GroupAuthorizationFailedError,
-            kafka_errors.ClusterAuthorizationFailedError,
-        ),
-        "not_authorised",
-    ),
-    (
-        (
-            kafka_errors.AuthenticationFailedError,
-            kafka_errors.SaslAuthenticationFailed,
-            kafka_errors.UnsupportedSaslMechanismError,
-            kafka_errors.IllegalSaslStateError,
-            KeyError,
-            FileNotFoundError,
-            PermissionError,
-            ValueError,
-        ),
-        "authentication_failed",
-    ),
-    (
-        (kafka_errors.UnknownTopicOrPartitionError, kafka_errors.InvalidTopicError),
-        "topic_missing",
-    ),
-    (
-        (kafka_errors.NotLeaderForPartitionError, kafka_errors.LeaderNotAvailableError),
-        "no_leader",
-    ),
-    ((kafka_errors.NotEnoughReplicasError,), "not_enough_replicas"),
-    ((kafka_errors.OutOfOrderSequenceNumber, kafka_errors.UnknownProducerId), "sequence_lost"),
-    ((TimeoutError, kafka_errors.KafkaTimeoutError), "timeout"),
-    ((OSError, kafka_errors.KafkaConnectionError), "broker_unreachable"),
-)
-
-
-def reason_of(error: BaseException) -> str:
-    """Give the short word for an error, fit for a metric label; else `client_failed`."""
-    for classes, word in _REASONS:
-        if isinstance(error, classes):
-            return word
-    return "client_failed"
-
-
-def text_of(error: BaseException) -> str:
-    """Give an error as text for people; some have none but their name."""
-    return f"{type(error).__name__}: {error}".removesuffix(": ")
-
 
 # --- arguments -----------------------------------------------------------------------------
 
@@ -218,12 +101,12 @@ async def why_unreachable(arguments: Mapping[str, Any]) -> tuple[str, str] | Non
     for address in arguments["bootstrap_servers"]:
         host, _, port = address.rpartition(":")
         try:
-            knows_brokers = await bounded(_ask(host, int(port), connection), _PROBE_S)
+            known = await bounded(_ask(host.strip("[]"), int(port), connection), _PROBE_S)
         except CONNECT_ERRORS as error:
             cause = _root(error)
             trouble = trouble or (reason_of(cause), f"{address}: {text_of(cause)}")
         else:
-            if knows_brokers:
+            if known:
                 return None
             # The client takes a refused token for an accepted one, and then the refusal for
             # the answer to its first question.
@@ -334,7 +217,7 @@ async def discard_producer(producer: AIOKafkaProducer, timeout_s: float) -> None
         await asyncio.wait((sender,), timeout=part_s)
     accumulator = getattr(producer, "_message_accumulator", None)
     if accumulator is not None:
-        accumulator.fail_all(kafka_errors.ProducerClosed())
+        accumulator.fail_all(ProducerClosed())
     await close_client(producer, 2 * part_s)
 
 

@@ -19,17 +19,13 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 
 from sidecar.adapters.kafka_batches import Packed, Run, TopicRules, pack, topic_rules
 from sidecar.adapters.kafka_client import (
-    CONNECT_ERRORS,
-    Fate,
     bounded,
     client_arguments,
     close_client,
     discard_producer,
-    fate,
-    reason_of,
-    text_of,
     why_unreachable,
 )
+from sidecar.adapters.kafka_errors import CONNECT_ERRORS, Fate, fate, reason_of, text_of
 from sidecar.config.settings import KafkaSettings
 from sidecar.errors import SinkUnavailableError
 from sidecar.events import OutboundBatch, Refusal

@@ -1,46 +1,36 @@
 """Reads a topic as a member of a consumer group: the port `Source` on aiokafka."""
 
 import asyncio
-import gzip
 import os
-import zlib
 from collections.abc import Awaitable, Collection, Mapping
 from typing import Any, Literal
 
-import cramjam
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from aiokafka.errors import (
     ConsumerStoppedError,
-    CorruptRecordException,
     KafkaError,
     NoOffsetForPartitionError,
     OffsetOutOfRangeError,
     RecordTooLargeError,
-    UnsupportedCodecError,
 )
 
 from sidecar.adapters.kafka_client import (
-    CONNECT_ERRORS,
-    Fate,
     bounded,
     client_arguments,
     close_client,
-    fate,
-    text_of,
     why_unreachable,
 )
+from sidecar.adapters.kafka_errors import CONNECT_ERRORS, Fate, fate, text_of
+from sidecar.adapters.kafka_reading import UNREADABLE, take, take_around_damage
 from sidecar.adapters.kafka_records import Found, Unreadable, as_it_is, record_batch
 from sidecar.config.settings import KafkaSettings
-from sidecar.errors import OwnershipLostError, SourceUnavailableError
+from sidecar.errors import OwnershipLostError, SourceUnavailableError, TransientError
 from sidecar.events import RecordBatch
 from sidecar.ports import Lag, PartitionListener
 
-# `getmany` may wait for a rebalance without end. This is how much longer than asked it may
-# take before it is cut short; shorter, and the cut would come before its own time-out.
-_GRACE_S = 0.05
 _CLOSE_S = 5.0
 _LAG_S = 2.0
 _PARTITION_FETCH_BYTES = 1 << 20
@@ -49,15 +39,6 @@ _PARTITION_FETCH_BYTES = 1 << 20
 _MAX_POLL_INTERVAL_MS = 24 * 3_600_000
 # No topic has this partition: asking for its records joins the group and takes none.
 _NO_PARTITION = 2**31 - 1
-# What reading a damaged or strangely packed batch raises.
-_UNREADABLE = (
-    CorruptRecordException,
-    UnsupportedCodecError,
-    cramjam.DecompressionError,
-    zlib.error,
-    gzip.BadGzipFile,
-    EOFError,
-)
 
 
 class KafkaSource:
@@ -134,6 +115,9 @@ class KafkaSource:
                 await close_client(consumer, _CLOSE_S)
 
     def _build(self, arguments: Mapping[str, Any]) -> AIOKafkaConsumer:
+        class Assignor(StickyPartitionAssignor):
+            """One of our own: it keeps what a member owned in the class, for all of them."""
+
         kafka = self._kafka
         return AIOKafkaConsumer(
             **arguments,
@@ -143,7 +127,7 @@ class KafkaSource:
             isolation_level="read_committed",
             check_crcs=True,
             key_deserializer=as_it_is,
-            partition_assignment_strategy=(StickyPartitionAssignor,),
+            partition_assignment_strategy=(Assignor,),
             session_timeout_ms=kafka.session_timeout.ms,
             heartbeat_interval_ms=kafka.session_timeout.ms // 15,
             rebalance_timeout_ms=kafka.rebalance_timeout.ms,
@@ -198,9 +182,9 @@ class KafkaSource:
         read = self._read_suspect if self._suspects else self._read
         try:
             found = await read(consumer, max_records, timeout_s)
-        except OwnershipLostError:
-            return None  # in the middle of a rebalance; the next poll sees what came of it
-        except (KafkaError, ConsumerStoppedError, TimeoutError) as error:
+        except (KafkaError, ConsumerStoppedError, TimeoutError, TransientError) as error:
+            if isinstance(error, OwnershipLostError) or fate(error) is Fate.OWNERSHIP_LOST:
+                return None  # amid a rebalance; the next poll sees what came of it
             self._let_go(_CLOSE_S)
             raise SourceUnavailableError(text_of(error)) from error
         if not found:
@@ -215,7 +199,7 @@ class KafkaSource:
     ) -> Found:
         """Take what the client has of all partitions."""
         try:
-            return await _take(consumer, max_records, timeout_s)
+            return await take(consumer, max_records, timeout_s)
         except NoOffsetForPartitionError as error:
             await self._begin(consumer, [error.args[0]])
         except OffsetOutOfRangeError as error:
@@ -224,7 +208,7 @@ class KafkaSource:
             # The client has skipped it already, and says where it was.
             _, tp, offset, _ = error.args
             return {tp: [Unreadable(offset)]}
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             # The client raises with records of other partitions already taken, and has moved
             # past them. So go back to what was handed out last, and read each one alone.
             self._log.warning("batch_unreadable", error=repr(error))
@@ -236,43 +220,14 @@ class KafkaSource:
         self, consumer: AIOKafkaConsumer, max_records: int, timeout_s: float
     ) -> Found:
         """Take what the client has of one suspect, which has a damaged batch or has not."""
-        tp = self._suspects.pop()
+        tp = self._suspects[-1]
         if tp not in consumer.assignment():
+            self._suspects.pop()
             return {}
-        begin = await bounded(consumer.position(tp), self._request_s)
-        try:
-            return await _take(consumer, max_records, timeout_s, tp)
-        except _UNREADABLE:
-            consumer.seek(tp, begin)
-            return {tp: await self._pass_damage(consumer, max_records, timeout_s, tp)}
-
-    async def _pass_damage(
-        self, consumer: AIOKafkaConsumer, max_records: int, timeout_s: float, tp: TopicPartition
-    ) -> list[Any]:
-        """Read one partition up to a damaged batch and behind it.
-
-        Record by record, because what the client took before the damage is lost when it
-        raises. The batch was fetched three times by now, so it is damaged on disk. How many
-        records it has is not known: each offset of it becomes an unreadable record.
-        """
-        rows: list[Any] = []
-        damaged = False
-        loop = asyncio.get_running_loop()
-        until = loop.time() + timeout_s
-        while len(rows) < max_records and (left := until - loop.time()) > 0:
-            at = await bounded(consumer.position(tp), self._request_s)
-            try:
-                got = await _take(consumer, 1, left, tp)
-            except _UNREADABLE:
-                rows.append(Unreadable(at))
-                consumer.seek(tp, at + 1)
-                damaged = True
-                continue
-            rows += got.get(tp, ())
-            if damaged or not got:
-                return rows
-        self._suspects.append(tp)
-        return rows
+        rows, sound = await take_around_damage(consumer, max_records, timeout_s, tp)
+        if sound and tp in self._suspects:
+            self._suspects.remove(tp)
+        return {tp: rows} if rows else {}
 
     async def _begin(self, consumer: AIOKafkaConsumer, tps: list[TopicPartition]) -> None:
         """Take the place where a group without an offset begins, and commit it."""
@@ -433,22 +388,3 @@ class _Listener(ConsumerRebalanceListener):
         self._source._positions.clear()
         self._source._suspects.clear()
         await self._source._tell(self._listener.assigned({tp.partition for tp in assigned}))
-
-
-async def _take(
-    consumer: AIOKafkaConsumer, max_records: int, timeout_s: float, *tps: TopicPartition
-) -> Found:
-    """Take what the client has, within the time.
-
-    Cutting `getmany` short is safe: it takes records and moves positions in one stretch
-    without an await, as the last thing it does, so a cancellation comes before that or not at
-    all.
-    """
-    try:
-        async with asyncio.timeout(timeout_s + _GRACE_S):
-            found: Found = await consumer.getmany(
-                *tps, timeout_ms=round(timeout_s * 1000), max_records=max_records
-            )
-            return found
-    except TimeoutError:
-        return {}
