@@ -96,22 +96,24 @@ async def why_unreachable(arguments: Mapping[str, Any]) -> tuple[str, str] | Non
     Returns:
         The reason and a text for people; None when a broker answers after all.
     """
-    trouble = None
     connection = {k: v for k, v in arguments.items() if k != "bootstrap_servers"}
-    for address in arguments["bootstrap_servers"]:
-        host, _, port = address.rpartition(":")
-        try:
-            known = await bounded(_ask(host.strip("[]"), int(port), connection), _PROBE_S)
-        except CONNECT_ERRORS as error:
-            cause = _root(error)
-            trouble = trouble or (reason_of(cause), f"{address}: {text_of(cause)}")
-        else:
-            if known:
-                return None
-            # The client takes a refused token for an accepted one, and then the refusal for
-            # the answer to its first question.
-            trouble = ("authentication_failed", f"{address}: the token was not accepted")
-    return trouble
+    troubles = await asyncio.gather(
+        *(_trouble_at(address, connection) for address in arguments["bootstrap_servers"])
+    )
+    return None if None in troubles else troubles[0]
+
+
+async def _trouble_at(address: str, connection: Mapping[str, Any]) -> tuple[str, str] | None:
+    host, _, port = address.rpartition(":")
+    try:
+        known = await bounded(_ask(host.strip("[]"), int(port), connection), _PROBE_S)
+    except CONNECT_ERRORS as error:
+        cause = _root(error)
+        return reason_of(cause), f"{address}: {text_of(cause)}"
+    # The client takes a refused token for an accepted one, and then the refusal for the answer
+    # to its first question.
+    refused = ("authentication_failed", f"{address}: the token was not accepted")
+    return None if known else refused
 
 
 async def _ask(host: str, port: int, connection: Mapping[str, Any]) -> bool:

@@ -5,6 +5,7 @@ import random
 from collections.abc import Iterator
 
 import pytest
+from msgspec.structs import replace
 
 from sidecar.adapters.kafka_sink import KafkaSink
 from sidecar.adapters.kafka_source import KafkaSource
@@ -152,6 +153,70 @@ async def test_leaders_that_move_cost_no_record_and_no_order(cluster: EmbeddedBr
 
     await sink.close(5)
     assert written(cluster) == values
+
+
+async def test_a_partition_without_a_leader_stops_the_sink_until_it_has_one(
+    broker: EmbeddedBroker,
+) -> None:
+    sink = KafkaSink(settings(broker), [TOPIC], "test")
+    await sink.start()
+    await (await sink.send(batch(b"before")))
+    broker.move_leader(TOPIC, 0, None)
+    broker.push_errors(PRODUCE, [6])
+
+    with pytest.raises(SinkUnavailableError) as raised:
+        await (await sink.send(batch(b"lost")))
+    broker.move_leader(TOPIC, 0, 1)
+    await sink.start()
+    await (await sink.send(batch(b"after")))
+
+    await sink.close(5)
+    assert raised.value.reason == "no_leader"
+    assert written(broker) == [b"before", b"after"]
+
+
+async def test_a_broker_that_is_away_for_a_while_costs_no_record(
+    broker: EmbeddedBroker,
+) -> None:
+    source = await joined(KafkaSource(settings(broker), TOPIC, "group", "test", "earliest"))
+    sink = KafkaSink(settings(broker), [TOPIC], "test")
+    await sink.start()
+    await (await sink.send(batch(b"before")))
+    before = await take(source, 1)
+
+    broker.broker_down()
+    acknowledged = await sink.send(batch(b"during"))
+    silent = await source.poll(10, 0.3)
+    broker.broker_up()
+    refusals = await acknowledged
+    after = await take(source, 1)
+
+    await source.close(5)
+    await sink.close(5)
+    assert silent is None
+    assert list(refusals) == []
+    assert by_partition([*before, *after]) == {0: [0, 1]}
+
+
+async def test_a_client_that_stopped_fetching_is_noticed_and_can_be_started_again(
+    broker: EmbeddedBroker,
+) -> None:
+    kafka = replace(settings(broker), session_timeout=Duration(2_000))
+    source = await joined(KafkaSource(kafka, TOPIC, "group", "test", "earliest"))
+    write(broker.bootstrap_servers[0], TOPIC, 0, Stored(b"k", b"v"))
+    await take(source, 1)
+
+    for task in asyncio.all_tasks():
+        if "_fetch_requests_routine" in repr(task.get_coro()):
+            task.cancel()
+    await asyncio.sleep(0.05)
+    with pytest.raises(SourceUnavailableError, match="stopped fetching"):
+        await source.poll(10, 0.1)
+    await joined(source)
+    again = await take(source, 1)
+
+    await source.close(5)
+    assert by_partition(again) == {0: [0]}
 
 
 # --- what a commit may be answered with ----------------------------------------------------
