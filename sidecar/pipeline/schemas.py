@@ -1,4 +1,4 @@
-"""JSON Schemas (2020-12) of the wire records and of the config, generated from the Structs."""
+"""JSON Schemas (2020-12) of the wire records, the config and its tests, from the Structs."""
 
 import builtins
 import functools
@@ -12,6 +12,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 import msgspec
 from msgspec import Meta, Struct, defstruct
 
+from sidecar.config.cases import Suite
 from sidecar.config.describe import describe
 from sidecar.config.settings import SidecarSettings
 from sidecar.config.values import Address, ByteSize, Duration, Secret
@@ -85,6 +86,7 @@ _ROOTS: Mapping[str, type[Struct]] = {
     "decision": Decision,
     "dead-letter-headers": DeadLetterHeaders,
     "config": SidecarSettings,
+    "tests": Suite,
 }
 NAMES = tuple(_ROOTS)
 """What there is a schema of."""
