@@ -83,7 +83,7 @@ class KafkaSink:
         self._producer: AIOKafkaProducer | None = None
         self._rules: dict[str, TopicRules] = {}
         self._written: Counter[tuple[str, int]] = Counter()
-        self._trouble = SinkUnavailableError("not_started", "the sink was not started")
+        self._trouble: SinkUnavailableError | None = _not_started()
         self._room = asyncio.Semaphore(batches_in_line)
         self._turn = asyncio.Lock()
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -98,7 +98,9 @@ class KafkaSink:
                 `authentication_failed`, `tls_failed` or `broker_unreachable`.
         """
         async with self._turn:
+            self._trouble = self._trouble or _not_started()
             await self._renew()
+            self._trouble = None
 
     async def _renew(self) -> None:
         """Replace the producer; what the old one still holds is not written."""
@@ -179,7 +181,8 @@ class KafkaSink:
             SinkUnavailableError: From here or from the awaitable. Records may or may not have
                 been written; nothing more is taken until `start` succeeded.
         """
-        self._connected()
+        # Not whether there is a producer: one that is being replaced is worth waiting for.
+        self._refuse_in_trouble()
         await self._room.acquire()
         delivery = self._in_background(self._deliver(batch))
         delivery.add_done_callback(lambda _: self._room.release())
@@ -189,7 +192,7 @@ class KafkaSink:
 
     async def _deliver(self, batch: OutboundBatch) -> Sequence[Refusal]:
         async with self._turn:
-            self._connected()
+            self._refuse_in_trouble()
             try:
                 async with asyncio.timeout(self._kafka.delivery_timeout.seconds):
                     return await self._write(batch)
@@ -281,9 +284,14 @@ class KafkaSink:
 
     # --- small parts -------------------------------------------------------------------------
 
-    def _connected(self) -> AIOKafkaProducer:
-        if self._producer is None:
+    def _refuse_in_trouble(self) -> None:
+        if self._trouble is not None:
             raise SinkUnavailableError(self._trouble.reason, str(self._trouble))
+
+    def _connected(self) -> AIOKafkaProducer:
+        self._refuse_in_trouble()
+        if self._producer is None:
+            raise _not_started()
         return self._producer
 
     def _new_batch(self) -> BatchBuilder:
@@ -306,6 +314,10 @@ class KafkaSink:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+
+def _not_started() -> SinkUnavailableError:
+    return SinkUnavailableError("not_started", "the sink was not started")
 
 
 def _unavailable(error: BaseException) -> SinkUnavailableError:

@@ -150,6 +150,26 @@ async def test_batches_sent_behind_a_refused_one_stay_in_order(topic: Topic) -> 
     assert topic.values() == [b"first", b"a", b"b", b"c", b"d"]
 
 
+async def test_batches_handed_over_while_the_producer_is_replaced_wait_their_turn(
+    topic: Topic,
+) -> None:
+    sink = topic.sink()
+    await sink.start()
+    await sent(sink, topic.batch(b"first"))
+    topic.refuse(LARGE, max_message_bytes="2000")
+
+    refused_one = asyncio.ensure_future(await sink.send(topic.batch(b"a", b"x" * 3000, b"b")))
+    behind = []
+    while not refused_one.done():
+        behind.append(await sink.send(topic.batch(b"behind")))
+        await asyncio.sleep(0.001)
+    refusals = await asyncio.gather(refused_one, *behind)
+
+    await sink.close(5)
+    assert [len(part) for part in refusals] == [1, *[0] * len(behind)]
+    assert topic.values() == [b"first", b"a", b"b", *[b"behind"] * len(behind)]
+
+
 # --- outages -------------------------------------------------------------------------------
 
 
