@@ -35,13 +35,20 @@ class Topic:
         delivery_s: float = 30,
         request_s: float = 5,
         recycle_records: int = 1_000_000,
+        batches_in_line: int = 4,
     ) -> KafkaSink:
         settings = KafkaSettings(
             bootstrap_servers=[self.broker.bootstrap],
             request_timeout=Duration(round(request_s * 1000)),
             delivery_timeout=Duration(round(delivery_s * 1000)),
         )
-        return KafkaSink(settings, [self.name], "test", recycle_records=recycle_records)
+        return KafkaSink(
+            settings,
+            [self.name],
+            "test",
+            recycle_records=recycle_records,
+            batches_in_line=batches_in_line,
+        )
 
     def batch(self, *values: bytes, keys: list[bytes | None] | None = None) -> OutboundBatch:
         keys = keys or [b"key"] * len(values)
@@ -153,7 +160,7 @@ async def test_batches_sent_behind_a_refused_one_stay_in_order(topic: Topic) -> 
 async def test_batches_handed_over_while_the_producer_is_replaced_wait_their_turn(
     topic: Topic,
 ) -> None:
-    sink = topic.sink()
+    sink = topic.sink(batches_in_line=10_000)
     await sink.start()
     await sent(sink, topic.batch(b"first"))
     topic.refuse(LARGE, max_message_bytes="2000")
@@ -162,7 +169,7 @@ async def test_batches_handed_over_while_the_producer_is_replaced_wait_their_tur
     behind = []
     while not refused_one.done():
         behind.append(await sink.send(topic.batch(b"behind")))
-        await asyncio.sleep(0.001)
+        await asyncio.sleep(0.005)
     refusals = await asyncio.gather(refused_one, *behind)
 
     await sink.close(5)
