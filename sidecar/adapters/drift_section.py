@@ -42,12 +42,18 @@ def drift_section(view: StatusView, shown: WindowSnapshot | None) -> Html:
         _tabs(view.monitors.windows, shown),
         element(
             "p",
-            f"{verdict} {count(shown.records)} records, event time {instant(shown.start_ms)} "
-            f"to {instant(shown.end_ms)}.",
+            f"{verdict} {_span(shown)}",
             class_="note",
         ),
         _subjects(features, answers),
     )
+
+
+def _span(window: WindowSnapshot) -> str:
+    if not window.end_ms:
+        return "No events yet."
+    span = f"{instant(window.start_ms)} to {instant(window.end_ms)}"
+    return f"{count(window.records)} records, event time {span}."
 
 
 def _tabs(windows: Iterable[WindowSnapshot], shown: WindowSnapshot) -> Html:

@@ -38,6 +38,8 @@ class Assembly:
     observers: Observers
     breaker: CircuitBreaker
     decider: Decider
+    threshold: float
+    """Confidence below which the fallback chain answers."""
 
     def stages(self, scorer: Scorer) -> Stages:
         """Give the stages around a scorer."""
@@ -100,4 +102,5 @@ def assemble(settings: SidecarSettings, clock: Clock) -> Assembly:
         observers=Observers([drift], metrics),
         breaker=CircuitBreaker(settings.breaker),
         decider=decider,
+        threshold=threshold,
     )

@@ -182,6 +182,7 @@ class Service:
             "version": __version__,
             "model": manifest.name,
             "model_version": manifest.version,
+            "confidence_threshold": round(self._parts.threshold, 6),
             "group": self.settings.kafka.group,
             "events": self.settings.topics.events,
             "metrics_url": self.metrics_url,
@@ -211,13 +212,10 @@ class Service:
         return Verdict(not troubles, tuple(Cause(t.code, t.message) for t in troubles))
 
     def started(self) -> Verdict:
-        """Say whether the model is loaded and the group was joined once."""
+        """Say whether the model is loaded. A broker that is away must not restart the pod."""
         if self.health.phase is State.STARTING:
             return Verdict(False, (Cause("model_loading", "the model is being loaded"),))
-        joined = "source" not in self.health.troubles
-        if joined or not self.settings.http.ready_needs_kafka:
-            return Verdict(True)
-        return Verdict(False, (Cause("joining", "has not joined its consumer group yet"),))
+        return Verdict(True)
 
     def exposition(self, accept: str) -> tuple[bytes, str]:
         """Give the metrics and their content type."""

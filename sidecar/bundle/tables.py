@@ -174,7 +174,7 @@ def _read_parquet(path: Path) -> Table:
         arrow = import_module("pyarrow")
         parquet = import_module("pyarrow.parquet")
     except ImportError as exc:
-        mend = "install the extra: pip install 'sidecar[parquet]', or give CSV or JSONL"
+        mend = "install this package with its extra `parquet`, or give CSV or JSONL"
         raise _unreadable(path, "is Parquet, and pyarrow is not installed", mend) from exc
     try:
         table = parquet.read_table(path)

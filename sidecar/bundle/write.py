@@ -55,10 +55,10 @@ def check_free(out: Path, *, force: bool) -> None:
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return
     if not (out / "manifest.toml").is_file():
-        finding = Finding(out.name, "exists and is no bundle", "choose another --out")
+        finding = Finding("--out", "exists and is no bundle", "choose another --out")
     elif not force:
         finding = Finding(
-            out.name, "exists", "choose another --out, or replace it with --force"
+            "--out", "exists already", "choose another folder, or replace it with --force"
         )
     else:
         return

@@ -54,7 +54,7 @@ def demo(seconds: float, serve: bool, keep: Path | None) -> None:
 def _need_extra() -> None:
     missing = [package for package in _PACKAGES if find_spec(package) is None]
     if missing:
-        mend = "pip install 'sidecar[demo]'"
+        mend = "install this package with its extra `demo`, or run `make demo` in a checkout"
         raise UserError(
             "the demo",
             [Finding(package, "the package is not installed", mend) for package in missing],

@@ -43,6 +43,7 @@ class Subcommand(NamedTuple):
 
 SUBCOMMANDS = {
     "run": Subcommand("sidecar.cli.run", "run", "Run the sidecar of a config file."),
+    "test": Subcommand("sidecar.cli.test", "test", "Run the unit tests of a config."),
     "bundle": Subcommand("sidecar.cli.bundle", "bundle", "Build and check model bundles."),
     "schema": Subcommand("sidecar.cli.schema", "schema", "Print the schemas of all records."),
     "demo": Subcommand("sidecar.cli.demo", "demo", "Show the whole product on this machine."),
@@ -134,7 +135,7 @@ def explain(error: UserError) -> str:
 
 
 def _missing_extra(package: str) -> UserError:
-    mend = f"pip install 'sidecar[{_EXTRAS[package]}]'"
+    mend = f"install this package with its extra `{_EXTRAS[package]}`"
     return UserError("this command", [Finding(package, "the package is not installed", mend)])
 
 

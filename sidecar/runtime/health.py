@@ -29,7 +29,8 @@ class Trouble(Struct, frozen=True):
     blocks: bool = True
     """Whether no events are taken meanwhile."""
     kafka: bool = False
-    """Whether it is Kafka's trouble, which must not make a model service's pod unready."""
+    """Whether it only stops the flow of records: the trouble of Kafka or of a producer, which
+    must not make a model service's pod unready."""
 
 
 @dataclass(slots=True)
@@ -71,7 +72,7 @@ class Health:
         """Give the causes of not being ready; empty means ready.
 
         Args:
-            needs_kafka: Whether Kafka's troubles count.
+            needs_kafka: Whether troubles count that only stop the flow of records.
         """
         causes = [
             trouble

@@ -1,6 +1,7 @@
 """Asks the model about the rows that it may answer, and says why for the others."""
 
 import numpy as np
+import structlog
 from numpy.typing import NDArray
 
 from sidecar.clock import Clock
@@ -36,6 +37,8 @@ class Scoring:
         self.breaker = breaker
         self._clock = clock
         self._metrics = metrics
+        self._error: str | None = None
+        self._log = structlog.get_logger()
 
     async def score(self, events: EventBatch) -> ScoreBatch:
         """Give a score for each row, or the reason that there is none."""
@@ -47,14 +50,25 @@ class Scoring:
             result.reason[rows] = Reason.CIRCUIT_OPEN
             return result
         await self._ask(events.features, rows, result)
-        answered = bool(np.any(result.reason[rows] == Reason.CONFIDENT))
-        now = self._clock.monotonic()
+        self._note(answered=bool(np.any(result.reason[rows] == Reason.CONFIDENT)))
+        return result
+
+    def _note(self, *, answered: bool) -> None:
+        """Tell the breaker how a call ended; log when that is news."""
+        was_open, now = self.breaker.is_open, self._clock.monotonic()
         if answered:
             self.breaker.succeeded(now)
         else:
             self.breaker.failed(now)
-        self._metrics.circuit(is_open=self.breaker.is_open)
-        return result
+        is_open = self.breaker.is_open
+        self._metrics.circuit(is_open=is_open)
+        if is_open and not was_open:
+            self._log.error("circuit_opened", error=self._error)
+        elif was_open and not is_open:
+            self._log.info("circuit_closed")
+        if answered and self._error is not None:
+            self._error = None
+            self._log.info("model_recovered")
 
     async def _ask(self, features: Features, rows: Int64Column, result: ScoreBatch) -> None:
         """Score the rows; when the model raises, each half of them once more.
@@ -73,10 +87,10 @@ class Scoring:
         outcome = Reason.CONFIDENT
         try:
             scores = await self._run(features, rows)
-        except ScorerTimeoutError:
-            outcome = Reason.MODEL_TIMEOUT
-        except (ScorerUnavailableError, ModelContractError):
-            outcome = Reason.MODEL_ERROR
+        except ScorerTimeoutError as error:
+            outcome = self._failed(Reason.MODEL_TIMEOUT, error)
+        except (ScorerUnavailableError, ModelContractError) as error:
+            outcome = self._failed(Reason.MODEL_ERROR, error)
         else:
             result.label[rows] = scores.label
             result.score[rows] = scores.score
@@ -86,6 +100,13 @@ class Scoring:
             result.reason[rows] = outcome
         self._metrics.model_call(outcome)
         return outcome
+
+    def _failed(self, reason: Reason, error: Exception) -> Reason:
+        # Once, until the model answers again: a model that is down fails with every batch.
+        if self._error is None:
+            self._log.warning("model_failed", reason=reason.name.lower(), error=str(error))
+        self._error = str(error)
+        return reason
 
     async def _run(self, features: Features, rows: Int64Column) -> ScoreBatch:
         part = features if rows.size == len(features) else features.take(rows)

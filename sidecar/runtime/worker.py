@@ -122,6 +122,8 @@ class Worker:
         self._sent: asyncio.Queue[_Sent | None] = asyncio.Queue(1)
         self._last_progress_s = clock.monotonic()
         self._revived = False
+        self._left_behind = False
+        self._resume: asyncio.TimerHandle | None = None
 
     # --- life --------------------------------------------------------------------------------
 
@@ -158,7 +160,7 @@ class Worker:
             for task in background:
                 task.cancel()
         committed = await self._committer.commit()
-        return committed and self.tracker.unsettled() == 0
+        return committed and not self._left_behind and self.tracker.unsettled() == 0
 
     # --- first task: poll, decode, check -----------------------------------------------------
 
@@ -183,8 +185,11 @@ class Worker:
             return await self._source.poll(max_records, _POLL_S)
         except SourceUnavailableError as error:
             await self._recovery.leave(error)
+            undone = bool(self.tracker.unsettled() or self.tracker.committable())
             self._assignment.give_up(self.tracker.partitions)
-            await self._recovery.join(self._assignment)
+            joined = await self._recovery.join(self._assignment)
+            # Once we are back, it is read again; but for that there must be time.
+            self._left_behind = undone and not joined
             return None
 
     def _begin(self, records: RecordBatch) -> _Batch:
@@ -205,18 +210,26 @@ class Worker:
 
     async def _decide(self) -> None:
         while (batch := await self._decoded.get()) is not None:
-            if not self.tracker.alive(batch.tickets):
-                continue
-            decisions = await self._stages.decide(batch.decoded)
-            outbound = self._stages.encode(decisions, batch.decoded.rejections)
-            try:
-                with self._metrics.stage("send"):
-                    acknowledged = await self._sink.send(outbound)
-            except SinkUnavailableError as error:
-                self._sink_failed(batch, error)
-                continue
-            await self._sent.put(_Sent(batch, decisions, acknowledged))
+            if self.tracker.alive(batch.tickets):
+                await self._answer(batch)
         await self._sent.put(None)
+
+    async def _answer(self, batch: _Batch) -> None:
+        decisions = await self._stages.decide(batch.decoded)
+        if not self.tracker.alive(batch.tickets):
+            # It became stale while the model thought. Sent now, it could come before batches
+            # that go again; and the cache must not know answers that lie ahead.
+            self._stages.decider.forget()
+            return
+        outbound = self._stages.encode(decisions, batch.decoded.rejections)
+        try:
+            with self._metrics.stage("send"):
+                acknowledged = await self._sink.send(outbound)
+        except SinkUnavailableError as error:
+            self._sink_failed(batch, error)
+            await self._assignment.settled()
+        else:
+            await self._sent.put(_Sent(batch, decisions, acknowledged))
 
     # --- third task: acknowledge, observe ----------------------------------------------------
 
@@ -229,6 +242,7 @@ class Worker:
             except SinkUnavailableError as error:
                 self._sink_failed(sent.batch, error)
             else:
+                self._recovery.sink_worked()
                 self._finish(sent, refusals)
             await self._assignment.settled()
 
@@ -248,6 +262,7 @@ class Worker:
     def _sink_failed(self, batch: _Batch, error: SinkUnavailableError) -> None:
         # One failure makes all in flight stale; the failures of the others only echo it.
         if self.tracker.alive(batch.tickets):
+            self._stages.decider.forget()
             self._recovery.sink_failed(error)
 
     def _finish(self, sent: _Sent, refusals: Sequence[Refusal]) -> None:
@@ -287,12 +302,15 @@ class Worker:
             f"refused; paused for {limits.dead_letter_pause}, nothing is lost: "
             "the dead letters say why"
         )
-        self._health.report("dead_letters", Trouble("dead_letter_share", message))
+        self._health.report("dead_letters", Trouble("dead_letter_share", message, kafka=True))
         self._log.error("intake_paused", reason="dead_letter_share", message=message)
         self._metrics.paused("dead_letter_share", on=True)
         self.flow.hold("dead_letters")
-        loop = asyncio.get_running_loop()
-        loop.call_later(limits.dead_letter_pause.seconds, self._release_after_rejects)
+        if self._resume is not None:  # what was in flight may trip the gate once more
+            self._resume.cancel()
+        self._resume = asyncio.get_running_loop().call_later(
+            limits.dead_letter_pause.seconds, self._release_after_rejects
+        )
 
     def _release_after_rejects(self) -> None:
         self._gate.reset()
@@ -308,8 +326,8 @@ class Worker:
         while True:
             self.lag = dict(await self._source.lag())
             self.last_read = {p: at for p, at in self.last_read.items() if p in self.lag}
-            paused = self.flow.paused
-            waiting = [p for p, lag in self.lag.items() if lag.records and p not in paused]
+            flowing = self.tracker.partitions - self.flow.paused
+            waiting = [p for p, lag in self.lag.items() if lag.records and p in flowing]
             silent_s = self._clock.monotonic() - self._last_progress_s
             if not waiting or self.tracker.in_flight():
                 self._last_progress_s = self._clock.monotonic()

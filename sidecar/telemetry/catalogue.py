@@ -293,7 +293,7 @@ WINDOW_RECORDS = Spec(
     Section.WINDOWS,
     "sidecar_window_records",
     Kind.GAUGE,
-    "Events in the window, over all replicas.",
+    "Events in the window, of this process's partitions.",
     labels=("window",),
     unit="records",
 )
@@ -313,8 +313,8 @@ DRIFT_SCORE = Spec(
     "Difference between window and reference: psi = population stability index (nats), js = "
     "Jensen-Shannon distance (base 2, 0 to 1), ks = Kolmogorov-Smirnov distance (0 to 1).",
     labels=("feature", "window", "method"),
-    use="Compare with `sidecar_drift_critical_value`, not with a number of your own. Replicas "
-    "all show the whole fleet: aggregate with `max`.",
+    use="Compare with `sidecar_drift_critical_value`, not with a number of your own. Each "
+    "replica speaks for its own partitions.",
 )
 DRIFT_CRITICAL = Spec(
     Section.WINDOWS,

@@ -55,7 +55,9 @@ def monitor_families(snapshot: MonitorSnapshot, max_features: int) -> Iterator[M
     windows = snapshot.windows
     yield family(catalogue.MONITOR_READY, [((w.window,), w.ready) for w in windows])
     yield family(catalogue.WINDOW_RECORDS, [((w.window,), w.records) for w in windows])
-    yield family(catalogue.WINDOW_END, [((w.window,), w.end_ms / 1000) for w in windows])
+    yield family(
+        catalogue.WINDOW_END, [((w.window,), w.end_ms / 1000) for w in windows if w.end_ms]
+    )
     yield family(catalogue.LATE_EVENTS, [((), snapshot.late)])
     yield family(catalogue.FUTURE_EVENTS, [((), snapshot.future)])
     features = [(w.window, s) for w in windows for s in w.subjects if s.subject == "feature"]

@@ -181,4 +181,4 @@ def test_parquet_without_its_package_says_what_to_install(
     with pytest.raises(UserError) as error:
         read_table(written(tmp_path, "t.parquet", ""))
 
-    assert error.value.findings[0].mend.startswith("install the extra: pip install")
+    assert error.value.findings[0].mend.startswith("install this package with its extra")

@@ -77,7 +77,7 @@ def test_an_existing_bundle_needs_force(tmp_path: Path) -> None:
     first, second, third = build(*arguments), build(*arguments), build(*arguments, "--force")
 
     assert [result.exit_code for result in (first, second, third)] == [0, 2, 0]
-    assert "iris: exists\n" in second.stderr
+    assert "--out: exists already\n" in second.stderr
 
 
 def test_a_refusal_is_words_and_exit_code_2(tmp_path: Path) -> None:

@@ -128,7 +128,7 @@ def test_a_missing_extra_is_named(fails_with: Callable[[BaseException], Result])
     assert result.stderr == (
         "Error: this command: 1 fault\n"
         "  1. confluent_kafka: the package is not installed\n"
-        "     Mend: pip install 'sidecar[demo]'\n"
+        "     Mend: install this package with its extra `demo`\n"
     )
 
 
