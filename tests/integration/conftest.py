@@ -1,0 +1,73 @@
+"""Sidecars and topics for the tests of the whole service."""
+
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sidecar.demo.broker import EmbeddedBroker
+from tests.brokers.kafka import KafkaBroker
+from tests.bundle_factory import credit_bundle
+from tests.integration.service import PARTITIONS, Sidecar, Topics, config_of
+
+__all__ = ["credit_bundle"]
+
+Launch = Callable[..., Sidecar]
+
+
+@pytest.fixture(scope="session")
+def embedded() -> Iterator[EmbeddedBroker]:
+    """The embedded broker, shared: its tests have topics of their own and leave it up."""
+    with EmbeddedBroker() as broker:
+        yield broker
+
+
+@pytest.fixture
+def mock_topics(embedded: EmbeddedBroker) -> Topics:
+    """Fresh topics on the embedded broker."""
+    topics = Topics(embedded.bootstrap_servers[0], f"credit-{uuid.uuid4().hex[:8]}")
+    for topic in (topics.events, topics.decisions, topics.letters):
+        embedded.create_topic(topic, PARTITIONS)
+    return topics
+
+
+@pytest.fixture
+def kafka_topics(kafka: KafkaBroker) -> Topics:
+    """Fresh topics on the real broker."""
+    topics = Topics(kafka.bootstrap, f"credit-{uuid.uuid4().hex[:8]}")
+    for topic in (topics.events, topics.decisions, topics.letters):
+        kafka.create_topic(topic, PARTITIONS)
+    return topics
+
+
+@pytest.fixture(
+    params=[
+        pytest.param("mock_topics", marks=pytest.mark.mock_kafka),
+        pytest.param("kafka_topics", marks=pytest.mark.kafka),
+    ]
+)
+def topics(request: pytest.FixtureRequest) -> Topics:
+    """Fresh topics on either broker."""
+    fresh: Topics = request.getfixturevalue(request.param)
+    return fresh
+
+
+@pytest.fixture
+def launch(tmp_path: Path, credit_bundle: Path) -> Iterator[Launch]:
+    """Start sidecars; none outlives the test, and none may have shown a traceback."""
+    started: list[Sidecar] = []
+
+    def start(topics: Topics, **sections: Mapping[str, Any]) -> Sidecar:
+        config = config_of(topics, credit_bundle, **sections)
+        sidecar = Sidecar(tmp_path / f"sidecar-{len(started)}", config)
+        started.append(sidecar)
+        return sidecar
+
+    yield start
+    for sidecar in started:
+        sidecar.kill()
+    for sidecar in started:
+        assert "Traceback" not in sidecar.output
+        assert [line for line in sidecar.log if "exception" in line] == []
