@@ -5,7 +5,7 @@ config and its bundle in `app.testing`.
 """
 
 from datetime import datetime
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 from msgspec import UNSET, Meta, UnsetType, field
 
@@ -22,6 +22,9 @@ SourceName = Annotated[str, Meta(extra_json_schema={"enum": list(SOURCE_NAMES)})
 ReasonName = Annotated[str, Meta(extra_json_schema={"enum": list(REASON_NAMES)})]
 Code = Annotated[str, Meta(extra_json_schema={"enum": list(REJECT_CODES)})]
 Flag = Annotated[str, Meta(extra_json_schema={"enum": list(FLAGS)})]
+
+Kind = Literal["decision", "dead letter", "tombstone"]
+"""What becomes of a record."""
 
 Timestamp = (
     Annotated[datetime, Meta(tz=True, title="an RFC 3339 time")]
@@ -96,6 +99,14 @@ class Expectation(Settings, frozen=True):
     """Where in the value the dead letter says the fault is, such as `$.features.amount`."""
     tombstone: bool = False
     """Nothing comes of the record."""
+
+    @property
+    def kind(self) -> Kind:
+        """What must become of the record."""
+        if self.tombstone:
+            return "tombstone"
+        is_refused = any(name in OF_DEAD_LETTERS for name in self.named())
+        return "dead letter" if is_refused else "decision"
 
     def named(self) -> dict[str, object]:
         """Give what is asked of a decision or of a dead letter, by field."""
