@@ -3,6 +3,11 @@
 A record is *in flight* from `begin` to `finish`. What may be committed is the offset below
 which all is finished, however the batches end. Each assignment of a partition, and each rewind
 of it, is an *epoch*; tickets of an older epoch are stale and finish nothing.
+
+To go back takes two steps: `halt` makes all in flight stale, `restart` says where to read from.
+What a source hands out between the two, out of a buffer say, gets no ticket. And the first
+record after them must not lie behind the first one that is owed: to finish it would commit past
+the others.
 """
 
 from collections import deque
@@ -38,6 +43,17 @@ class Ticket(NamedTuple):
 
 
 @dataclass(slots=True)
+class _Pending:
+    """A ticket that is not settled."""
+
+    first: int
+    stop: int
+    """The offset after its last record."""
+    records: int
+    finished: bool = False
+
+
+@dataclass(slots=True)
 class _Part:
     """The state of one assigned partition."""
 
@@ -50,8 +66,12 @@ class _Part:
     seen: int = -1
     """Highest offset begun in this assignment."""
     first_sequence: int = 0
-    pending: deque[tuple[int, int, bool]] = field(default_factory=deque)
-    """(next offset, records, finished) of each ticket of this epoch that is not settled."""
+    pending: deque[_Pending] = field(default_factory=deque)
+    """The tickets of this epoch that are not settled."""
+    halted: bool = False
+    """Whether what is read gets no ticket, since reading goes back first."""
+    owed: int | None = None
+    """The first record that was read and has to be read again; None when there is none."""
     in_flight: int = 0
     unsettled: int = 0
     """Records read for the first time in this assignment and not finished."""
@@ -92,51 +112,67 @@ class OffsetTracker:
             if (part := self._parts.pop(partition, None)) is not None
         )
 
-    def restart(self, partitions: Iterable[int]) -> dict[int, int]:
-        """Begin a new epoch after which everything unfinished is read again.
-
-        Returns:
-            Where to read from, for the partitions of which that is known.
-        """
-        positions = {}
-        for partition in partitions:
-            part = self._parts.get(partition)
-            if part is None:
-                continue
+    def halt(self, partitions: Collection[int]) -> None:
+        """Make everything in flight stale; what is read from now on gets no ticket."""
+        for part in self._owned(partitions):
             self._epochs += 1
             part.epoch = self._epochs
+            part.halted = True
+            if part.pending:
+                part.owed = part.pending[0].first
             part.pending.clear()
             part.first_sequence = 0
             part.in_flight = 0
             part.last = -1 if part.position is None else part.position - 1
-            if part.position is not None:
-                positions[partition] = part.position
-        return positions
+
+    def restart(self, partitions: Collection[int]) -> dict[int, int]:
+        """Begin a new epoch, in which everything unfinished is read again.
+
+        Returns:
+            Where to read from. A partition of which nothing was read is not named: its source
+            stands where it began.
+        """
+        self.halt(partitions)
+        for part in self._owned(partitions):
+            part.halted = False
+        return {p: at for p, at in self.positions().items() if p in partitions}
+
+    def _owned(self, partitions: Collection[int]) -> list[_Part]:
+        return [self._parts[p] for p in partitions if p in self._parts]
 
     def begin(self, records: RecordBatch) -> list[Ticket]:
         """Note that a batch is on its way; partitions that are not ours get no ticket.
 
         Raises:
-            OffsetOrderError: The records do not rise within their partition.
+            OffsetOrderError: The records do not rise within their partition, or pass over
+                some that have to be read again.
         """
-        return [
-            self._begin(part, span.partition, records.offsets[span.start : span.stop])
-            for span in records.spans
-            if (part := self._parts.get(span.partition)) is not None
-        ]
+        tickets = []
+        for span in records.spans:
+            part = self._parts.get(span.partition)
+            if part is None:
+                continue
+            offsets = records.offsets[span.start : span.stop]
+            if part.position is None:
+                part.position = int(offsets[0])
+            if part.halted:
+                part.owed = int(offsets[0]) if part.owed is None else part.owed
+            else:
+                tickets.append(self._begin(part, span.partition, offsets))
+        return tickets
 
     def _begin(self, part: _Part, partition: int, offsets: Int64Column) -> Ticket:
         first, last, count = int(offsets[0]), int(offsets[-1]), len(offsets)
-        if first <= part.last:
+        owes = "" if part.owed is None else f", and owes {part.owed}"
+        if first <= part.last or (part.owed is not None and first > part.owed):
             raise OffsetOrderError(
-                f"partition {partition} gave offset {first} after {part.last}; "
+                f"partition {partition} gave offset {first} after {part.last}{owes}; "
                 "the process ends and begins again at the committed offset"
             )
-        if part.position is None:
-            part.position = first
+        part.owed = None
         fresh = count - int(np.searchsorted(offsets, part.seen, side="right"))
         sequence = part.first_sequence + len(part.pending)
-        part.pending.append((last + 1, count, False))
+        part.pending.append(_Pending(first, last + 1, count))
         part.in_flight += count
         part.unsettled += fresh
         part.last = last
@@ -156,13 +192,12 @@ class OffsetTracker:
         part = self._current(ticket)
         if part is None:
             return False
-        at = ticket.sequence - part.first_sequence
-        next_offset, records, _ = part.pending[at]
-        part.pending[at] = (next_offset, records, True)
-        part.in_flight -= records
-        part.unsettled -= records
-        while part.pending and part.pending[0][2]:
-            part.position = part.pending.popleft()[0]
+        pending = part.pending[ticket.sequence - part.first_sequence]
+        pending.finished = True
+        part.in_flight -= pending.records
+        part.unsettled -= pending.records
+        while part.pending and part.pending[0].finished:
+            part.position = part.pending.popleft().stop
             part.first_sequence += 1
             part.moved = True
         return True

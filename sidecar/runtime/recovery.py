@@ -43,6 +43,8 @@ class Recovery:
         self._jitter = jitter
         self._stopping = stopping
         self._broken = asyncio.Event()
+        self._waits = backoff(jitter)
+        self._in_vain = False
         self._log = structlog.get_logger()
 
     async def connect(self, listener: PartitionListener) -> bool:
@@ -67,24 +69,38 @@ class Recovery:
         self._trouble("sink", error)
         self._metrics.producer_rebuilt(error.reason)
         self._metrics.paused("sink", on=True)
-        self._tracker.restart(self._tracker.partitions)
+        self._tracker.halt(self._tracker.partitions)
         self._flow.hold("sink")
         self._broken.set()
 
+    def sink_worked(self) -> None:
+        """Note that a batch was acknowledged: the sink not only starts, it takes records."""
+        if self._in_vain:
+            self._in_vain = False
+            self._waits = backoff(self._jitter)
+
     async def mend(self) -> None:
-        """Whenever the sink broke: build it anew, then read again what has no outcome."""
+        """Whenever the sink broke: build it anew, then read again what has no outcome.
+
+        A sink that starts and then takes nothing is built anew ever more slowly.
+        """
         while True:
             await self._broken.wait()
+            self._broken.clear()
+            if self._in_vain:
+                await self._stopped_within(next(self._waits))
+            self._in_vain = True
             if not await self._until_up("sink", self._rebuild):
                 return
-            self._broken.clear()
-            self._metrics.paused("sink", on=False)
-            self._flow.release("sink")
+            if not self._broken.is_set():
+                self._metrics.paused("sink", on=False)
+                self._flow.release("sink")
 
     async def _rebuild(self) -> None:
         await self._sink.start()
-        partitions = self._tracker.partitions
-        await self._source.rewind(partitions, self._tracker.restart(partitions))
+        positions = self._tracker.restart(self._tracker.partitions)
+        if positions:
+            await self._source.rewind(positions.keys(), positions)
 
     async def _until_up(self, part: str, start: Callable[[], Awaitable[None]]) -> bool:
         for wait_s in backoff(self._jitter):
@@ -94,15 +110,20 @@ class Recovery:
                 self._trouble(part, error)
             else:
                 break
-            with suppress(TimeoutError):
-                async with asyncio.timeout(wait_s):
-                    await self._stopping.wait()
-                    return False
+            if await self._stopped_within(wait_s):
+                return False
         if self._stopping.is_set():
             return False
         if self._health.clear(part):
             self._log.info("kafka_available", part=part)
         return True
+
+    async def _stopped_within(self, seconds: float) -> bool:
+        """Wait; False when nobody said stop meanwhile."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+        return self._stopping.is_set()
 
     async def _unless_stopped(self, work: Awaitable[None]) -> None:
         """Await something that `stopping` cuts short."""
@@ -110,13 +131,13 @@ class Recovery:
         stopped = asyncio.ensure_future(self._stopping.wait())
         try:
             await asyncio.wait((task, stopped), return_when=asyncio.FIRST_COMPLETED)
-            if task.done():
-                task.result()
         finally:
-            for ended in (task, stopped):
-                ended.cancel()
-            with suppress(asyncio.CancelledError, SinkUnavailableError, SourceUnavailableError):
-                await task
+            stopped.cancel()
+            task.cancel()
+            # Not `await task`: a cancellation of its own must not pass for one of ours.
+            await asyncio.wait((task,))
+        if not task.cancelled():
+            task.result()
 
     def _trouble(self, part: str, error: SinkUnavailableError | SourceUnavailableError) -> None:
         reason = (

@@ -156,3 +156,38 @@ def test_what_is_committed_is_not_committable_again() -> None:
     tracked.committed(tracked.committable())
 
     assert offsets(tracked) == {}
+
+
+def test_what_is_read_before_reading_goes_back_gets_no_ticket() -> None:
+    tracked = tracker(0)
+    tracked.begin(records(p0=[5, 6]))
+    tracked.halt([0])
+
+    assert tracked.begin(records(p0=[7, 8])) == []
+    assert tracked.restart([0]) == {0: 5}
+    assert tracked.unsettled() == 2
+
+
+def test_a_partition_first_read_while_halted_is_read_from_there() -> None:
+    tracked = tracker(0)
+    tracked.halt([0])
+    tracked.begin(records(p0=[7, 8]))
+
+    assert tracked.restart([0]) == {0: 7}
+    with pytest.raises(OffsetOrderError, match="partition 0 gave offset 8 after 6, and owes 7"):
+        tracked.begin(records(p0=[8]))
+
+
+def test_records_that_have_to_come_again_may_not_be_passed_over() -> None:
+    tracked = tracker(0)
+    (first,) = tracked.begin(records(p0=[5]))
+    tracked.begin(records(p0=[8, 9]))  # there is no 6 and no 7
+    tracked.finish(first)
+    tracked.restart([0])
+    tracked.restart([0])
+
+    with pytest.raises(OffsetOrderError, match="partition 0 gave offset 9 after 5, and owes 8"):
+        tracked.begin(records(p0=[9]))
+
+    assert len(tracked.begin(records(p0=[8]))) == 1
+    assert len(tracked.begin(records(p0=[12]))) == 1
