@@ -58,6 +58,8 @@ class Assignment:
         self._share = frozenset(partitions)
         if gone:
             self._observers.revoked(gone)
+        # What was never revoked, because the client broke in the middle of it, is gone as well.
+        self._metrics.returned(self._tracker.revoke(self._tracker.partitions))
         self._tracker.assign(partitions)
         self._flow.assigned()
         self._metrics.rebalanced(len(partitions))
@@ -65,7 +67,7 @@ class Assignment:
 
     async def revoked(self, partitions: Collection[int]) -> None:
         """Finish what is in flight of these partitions, commit it, and let go."""
-        self._source.pause(partitions)
+        self._flow.leave(partitions)
         deadline = Deadline(self._clock, self._revoke_s)
         with suppress(TimeoutError):
             async with asyncio.timeout(deadline.left()), self._settled:

@@ -1,8 +1,10 @@
 """Which partitions hand out records at the moment.
 
 A partition is paused while somebody holds the whole flow (the sink is away, too many dead
-letters, the end is near) or while it alone has too much in flight.
+letters, the end is near), while it alone has too much in flight, or while it is about to leave.
 """
+
+from collections.abc import Collection
 
 from sidecar.ports import Source
 from sidecar.runtime.offsets import OffsetTracker
@@ -18,6 +20,7 @@ class Flow:
         self._limit = limit
         self._holds: set[str] = set()
         self._full: set[int] = set()
+        self._leaving: set[int] = set()
         self._paused: set[int] = set()
 
     @property
@@ -40,8 +43,14 @@ class Flow:
         self._holds.discard(reason)
         self.update()
 
+    def leave(self, partitions: Collection[int]) -> None:
+        """Stop these partitions for good; no `release` starts them, the next share does."""
+        self._leaving |= set(partitions)
+        self.update()
+
     def assigned(self) -> None:
         """Take note that partitions came or went; new ones come paused."""
+        self._leaving.clear()
         self._paused |= self._tracker.partitions
         self._source.pause(self._tracker.partitions)
         self.update()
@@ -50,7 +59,7 @@ class Flow:
         """Pause what is too full, resume what has drained to half."""
         partitions = self._tracker.partitions
         self._full = {p for p in partitions if self._tracker.in_flight((p,)) >= self._bound(p)}
-        wanted = set(partitions) if self._holds else self._full
+        wanted = set(partitions) if self._holds else self._full | self._leaving
         if stop := wanted - self._paused:
             self._source.pause(stop)
         if go := (self._paused - wanted) & partitions:
