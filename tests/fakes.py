@@ -75,7 +75,7 @@ class MemorySource:
     """
 
     def __init__(self, log: MemoryLog, topic: str, *, begin: str = "earliest") -> None:
-        self._log = log
+        self.log = log
         self._topic = topic
         self._begin = begin
         self._listener: PartitionListener | None = None
@@ -87,10 +87,10 @@ class MemorySource:
 
     async def start(self, listener: PartitionListener) -> None:
         self._fail("start")
-        if self._topic not in self._log.topics:
+        if self._topic not in self.log.topics:
             raise SourceUnavailableError(f"topic `{self._topic}` does not exist")
         self._listener = listener
-        await self.deal(range(len(self._log.topics[self._topic])))
+        await self.deal(range(len(self.log.topics[self._topic])))
 
     async def deal(self, partitions: Collection[int]) -> None:
         """Give this member other partitions, as a rebalance does."""
@@ -100,17 +100,17 @@ class MemorySource:
         self._positions = {p: self._first(p) for p in partitions}
         self._paused = set(partitions)
         await self._listener.assigned(set(partitions))
-        self._log.grown.set()
+        self.log.grown.set()
 
     async def poll(self, max_records: int, timeout_s: float) -> RecordBatch | None:
         self._alive()
         self._fail("poll")
         batch = self._take(max_records)
         if batch is None and timeout_s > 0:
-            self._log.grown.clear()
+            self.log.grown.clear()
             try:
                 async with asyncio.timeout(timeout_s):
-                    await self._log.grown.wait()
+                    await self.log.grown.wait()
             except TimeoutError:
                 return None
             self._alive()
@@ -122,14 +122,14 @@ class MemorySource:
 
     def resume(self, partitions: Collection[int]) -> None:
         self._paused -= set(partitions)
-        self._log.grown.set()
+        self.log.grown.set()
 
     async def rewind(self, partitions: Collection[int], positions: Mapping[int, int]) -> None:
         self._alive()
         self._fail("rewind")
         for partition in set(partitions) & set(self._positions):
             self._positions[partition] = positions.get(partition, self._first(partition))
-        self._log.grown.set()
+        self.log.grown.set()
 
     async def commit(self, offsets: Mapping[int, int]) -> None:
         self._alive()
@@ -137,16 +137,16 @@ class MemorySource:
         if not set(offsets) <= set(self._positions):
             raise OwnershipLostError("not assigned")
         for partition, offset in offsets.items():
-            self._log.committed[self._topic, partition] = offset
+            self.log.committed[self._topic, partition] = offset
 
     async def lag(self) -> Mapping[int, Lag]:
-        ends = self._log.topics.get(self._topic, [])
+        ends = self.log.topics.get(self._topic, [])
         return {p: Lag(at, len(ends[p])) for p, at in self._positions.items()}
 
     async def close(self, timeout_s: float) -> None:
         self._listener = None
         self._positions.clear()
-        self._log.grown.set()
+        self.log.grown.set()
 
     def _alive(self) -> None:
         if self._listener is None:
@@ -161,9 +161,9 @@ class MemorySource:
 
     def _first(self, partition: int) -> int:
         """Give the committed offset, which a group without one gets at its beginning."""
-        end = len(self._log.topics[self._topic][partition])
+        end = len(self.log.topics[self._topic][partition])
         begin = 0 if self._begin == "earliest" else end
-        return self._log.committed.setdefault((self._topic, partition), begin)
+        return self.log.committed.setdefault((self._topic, partition), begin)
 
     def _take(self, max_records: int) -> RecordBatch | None:
         spans: list[Span] = []
@@ -171,7 +171,7 @@ class MemorySource:
         offsets: list[int] = []
         for partition in sorted(set(self._positions) - self._paused):
             at = self._positions[partition]
-            found = self._log.topics[self._topic][partition][at:][: max_records - len(rows)]
+            found = self.log.topics[self._topic][partition][at:][: max_records - len(rows)]
             if found:
                 spans.append(Span(partition, len(rows), len(rows) + len(found)))
                 rows += found

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -82,11 +82,13 @@ class SteeredScorer:
     def __init__(self) -> None:
         self.failure: Exception | None = None
         self.calls: list[int] = []
+        self.thinks: Callable[[], Awaitable[None]] = lambda: asyncio.sleep(0)
+        """How long a call takes."""
 
     async def score(self, tensors: Tensors) -> RawOutputs:
         amounts = tensors["X"][:, 0].astype(np.float64)
         self.calls.append(len(amounts))
-        await asyncio.sleep(0)
+        await self.thinks()
         if self.failure is not None:
             raise self.failure
         if np.any(amounts == POISON):
@@ -193,6 +195,14 @@ def _value(kind: Any, raw: Any) -> Any:
     return kind.parse(raw) if hasattr(kind, "parse") else kind(raw)
 
 
+def written(log: MemoryLog, partitions: int, topics: tuple[str, ...]) -> MemoryLog:
+    """Create the topics of a sidecar."""
+    log.create(EVENTS, partitions)
+    for topic in topics:
+        log.create(topic, partitions)
+    return log
+
+
 @asynccontextmanager
 async def running(
     *,
@@ -202,6 +212,8 @@ async def running(
     topics: tuple[str, ...] = (DECISIONS, LETTERS),
     refuses: Callable[[str, bytes | None, bytes | None], bool] = lambda *_: False,
     observers: tuple[Observer, ...] = (),
+    source: MemorySource | None = None,
+    sink: MemorySink | None = None,
     **sections: Any,
 ) -> Any:
     """Run a sidecar; leaving the block drains it, and fails the test when that does not end."""
@@ -212,6 +224,8 @@ async def running(
         topics=topics,
         refuses=refuses,
         observers=observers,
+        source=source,
+        sink=sink,
         **sections,
     )
     made.ended = asyncio.create_task(made.worker.run())
@@ -232,14 +246,13 @@ def build(
     topics: tuple[str, ...],
     refuses: Callable[[str, bytes | None, bytes | None], bool],
     observers: tuple[Observer, ...],
+    source: MemorySource | None = None,
+    sink: MemorySink | None = None,
     **sections: Any,
 ) -> Sidecar:
     config = settings(**sections)
     clock = clock or SystemClock()
-    log = MemoryLog()
-    log.create(EVENTS, partitions)
-    for topic in topics:
-        log.create(topic, partitions)
+    log = source.log if source is not None else written(MemoryLog(), partitions, topics)
     scorer = SteeredScorer()
     profile = reference()
     drift = DriftMonitor(MANIFEST, profile, config.monitors)
@@ -268,8 +281,8 @@ def build(
         encoder=Encoder(MANIFEST, DECISIONS, LETTERS, "0.1.0"),
         metrics=metrics,
     )
-    source = MemorySource(log, EVENTS)
-    sink = MemorySink(log, (DECISIONS, LETTERS), refuses=refuses)
+    source = source or MemorySource(log, EVENTS)
+    sink = sink or MemorySink(log, (DECISIONS, LETTERS), refuses=refuses)
     health = Health(State.READY)
     worker = Worker(
         source=source,
