@@ -22,6 +22,7 @@ HELP = """Kafka events in, decisions out, drift in the metrics.
 Examples:
   sidecar demo
   sidecar bundle build --help
+  sidecar check --connect sidecar.yaml
   sidecar run sidecar.yaml
 
 \b
@@ -43,6 +44,7 @@ class Subcommand(NamedTuple):
 
 SUBCOMMANDS = {
     "run": Subcommand("sidecar.cli.run", "run", "Run the sidecar of a config file."),
+    "check": Subcommand("sidecar.cli.check", "check", "List everything that is wrong first."),
     "test": Subcommand("sidecar.cli.test", "test", "Run the unit tests of a config."),
     "bundle": Subcommand("sidecar.cli.bundle", "bundle", "Build and check model bundles."),
     "schema": Subcommand("sidecar.cli.schema", "schema", "Print the schemas of all records."),

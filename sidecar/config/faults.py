@@ -29,7 +29,7 @@ class Faults:
             message: What is wrong there.
             mend: What to do about it.
         """
-        line = self._line(path)
+        line = self.line_of(path)
         where = f", line {line}" if line else ""
         self._found.append((line, Finding(path, f"{message}{where}", mend)))
 
@@ -37,8 +37,12 @@ class Faults:
         """Give all faults in the order of the file, or as they were found without lines."""
         return [finding for _, finding in sorted(self._found, key=lambda pair: pair[0])]
 
-    def _line(self, path: str) -> int:
-        """Give the line of the nearest part that exists: a missing key has its section's."""
+    def line_of(self, path: str) -> int:
+        """Give the line of the nearest part that exists: a missing key has its section's.
+
+        Returns:
+            Counted from 1; 0 where the format gives no lines.
+        """
         while path and path not in self.lines:
             path = path[: max(path.rfind("."), path.rfind("["), 0)]
         return self.lines.get(path, 0)

@@ -1,0 +1,222 @@
+"""Checks of a config alone: nothing that its loader refuses, and yet hardly what is meant."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from sidecar.app.checks.check import Check, Severity, Spot
+from sidecar.config.settings import DeliverySettings, DriftSettings, SidecarSettings
+from sidecar.config.values import Duration
+
+_LOOPBACK = ("127.", "::1", "localhost")
+_ANY_HOST = ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
+# What Kubernetes waits between SIGTERM and SIGKILL when nothing else is said.
+_GRACE = Duration(30_000)
+# The service keeps so much of its shutdown for leaving the group and closing what is open.
+_CLOSING = Duration(5_000)
+# Kafka's defaults of group.min.session.timeout.ms and group.max.session.timeout.ms.
+_SESSIONS = (Duration(6_000), Duration(1_800_000))
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A config, and the machine that it is checked on."""
+
+    settings: SidecarSettings
+    """As loaded: names that were left open are still open."""
+    cpus: int
+    """Processors that this process may use."""
+
+
+# --- security ------------------------------------------------------------------------------
+
+
+def credentials_go_in_clear(plan: Plan) -> Iterator[Spot]:
+    """Credentials are sent without TLS: whoever sees the traffic has them."""
+    security = plan.settings.kafka.security
+    if security.sasl is not None and not security.protocol.endswith("_ssl"):
+        message = f"`{security.protocol}` sends the credentials and all records in clear"
+        yield Spot("$.kafka.security.protocol", message)
+
+
+def certificates_are_not_matched(plan: Plan) -> Iterator[Spot]:
+    """`check_hostname: false`: any certificate of a trusted authority passes for a broker's."""
+    security = plan.settings.kafka.security
+    if security.protocol.endswith("ssl") and not security.check_hostname:
+        message = "any certificate that a trusted authority signed passes for a broker's"
+        yield Spot("$.kafka.security.check_hostname", message)
+
+
+def admin_is_open(plan: Plan) -> Iterator[Spot]:
+    """The admin listener, which asks nobody who they are, is not on loopback."""
+    admin = plan.settings.http.admin
+    if not admin.host.startswith(_LOOPBACK):
+        yield Spot("$.http.admin", f"`{admin}` shows the status page to the whole network")
+
+
+# --- limits and time-outs --------------------------------------------------------------------
+
+
+def listeners_share_a_port(plan: Plan) -> Iterator[Spot]:
+    """Both HTTP listeners want the same port, so the second cannot be opened."""
+    metrics, admin = plan.settings.http.metrics, plan.settings.http.admin
+    same_host = metrics.host == admin.host or {metrics.host, admin.host} & {*_ANY_HOST}
+    if metrics.port == admin.port != 0 and same_host:
+        yield Spot("$.http.admin", f"`{admin}` is taken by `http.metrics`, `{metrics}`")
+
+
+def in_flight_is_below_a_batch(plan: Plan) -> Iterator[Spot]:
+    """A partition is paused before one batch is full, so batches never reach their size."""
+    most, batch = plan.settings.limits.in_flight_records, plan.settings.model.max_batch_records
+    if most < batch:
+        message = f"{most} records in flight cannot fill a batch of {batch}"
+        yield Spot("$.limits.in_flight_records", message)
+
+
+def shutdown_outlasts_the_grace(plan: Plan) -> Iterator[Spot]:
+    """The shutdown takes as long as Kubernetes waits by default, and is cut short."""
+    shutdown = plan.settings.limits.shutdown
+    if shutdown.ms >= _GRACE.ms:
+        message = f"`{shutdown}` is not over when the usual grace period, `{_GRACE}`, is"
+        yield Spot("$.limits.shutdown", message)
+
+
+def shutdown_leaves_no_time(plan: Plan) -> Iterator[Spot]:
+    """A shutdown keeps 5 s for closing; what is left is less than one model run may take."""
+    shutdown, timeout = plan.settings.limits.shutdown, plan.settings.model.timeout
+    if shutdown.ms - _CLOSING.ms < timeout.ms:
+        message = (
+            f"`{shutdown}` less `{_CLOSING}` for closing is less than a run of `{timeout}`"
+        )
+        yield Spot("$.limits.shutdown", message)
+
+
+def session_timeout_is_unusual(plan: Plan) -> Iterator[Spot]:
+    """Brokers take session time-outs from 6 s to 30 min unless they are told otherwise."""
+    timeout, (least, most) = plan.settings.kafka.session_timeout, _SESSIONS
+    if not least.ms <= timeout.ms <= most.ms:
+        message = f"brokers refuse `{timeout}` unless they were told to take it"
+        yield Spot("$.kafka.session_timeout", message)
+
+
+def model_outlasts_a_rebalance(plan: Plan) -> Iterator[Spot]:
+    """Half of the rebalance time-out is for work in flight; a model run may take longer."""
+    model, rebalance = plan.settings.model.timeout, plan.settings.kafka.rebalance_timeout
+    if model.ms > rebalance.ms / 2:
+        message = f"`{model}` is more than half of `kafka.rebalance_timeout`, `{rebalance}`"
+        yield Spot("$.model.timeout", message)
+
+
+def delivery_ends_before_a_request(plan: Plan) -> Iterator[Spot]:
+    """A delivery is given up before one request to a broker could time out."""
+    kafka = plan.settings.kafka
+    if kafka.delivery_timeout.ms < kafka.request_timeout.ms:
+        message = (
+            f"`{kafka.delivery_timeout}` is less than a request, `{kafka.request_timeout}`"
+        )
+        yield Spot("$.kafka.delivery_timeout", message)
+
+
+def threads_exceed_the_cpus(plan: Plan) -> Iterator[Spot]:
+    """More threads than the processors of the machine that the check runs on."""
+    threads = plan.settings.model.threads
+    if threads != "auto" and threads > plan.cpus:
+        message = f"{threads} threads share {plan.cpus} processors of this machine"
+        yield Spot("$.model.threads", message)
+
+
+# --- fallback --------------------------------------------------------------------------------
+
+
+def rule_is_never_reached(plan: Plan) -> Iterator[Spot]:
+    """A rule stands behind one that always holds, or that asks for the same."""
+    rules = plan.settings.fallback.rules
+    for index, rule in enumerate(rules):
+        for earlier in rules[:index]:
+            if _always_holds(earlier.when) or earlier.when == rule.when:
+                holds = "always holds" if _always_holds(earlier.when) else "asks for the same"
+                message = f"`{rule.name}` is never reached: `{earlier.name}` {holds}"
+                yield Spot(f"$.fallback.rules[{index}]", message)
+                break
+
+
+def fallback_ends_before(plan: Plan) -> Iterator[Spot]:
+    """The cache or the default stands behind a rule that always holds, and never answers."""
+    fallback = plan.settings.fallback
+    catch_all = next((rule for rule in fallback.rules if _always_holds(rule.when)), None)
+    given = {"cache": fallback.cache, "default": fallback.default.label}
+    for part, value in given.items():
+        if catch_all is not None and value is not None:
+            message = f"never asked: the rule `{catch_all.name}` always holds"
+            yield Spot(f"$.fallback.{part}", message)
+
+
+def _always_holds(when: object) -> bool:
+    """Tell whether a condition holds for every event; only what can be seen without values."""
+    if not isinstance(when, Mapping):
+        return False
+    return all(_entry_always_holds(name, asked) for name, asked in when.items())
+
+
+def _entry_always_holds(name: object, asked: object) -> bool:
+    if not isinstance(asked, list):
+        return False
+    inner = [_always_holds(when) for when in asked]
+    return (name == "all" and all(inner)) or (name == "any" and any(inner))
+
+
+# --- without effect --------------------------------------------------------------------------
+
+
+def setting_has_no_effect(plan: Plan) -> Iterator[Spot]:
+    """A setting that this version reads and does not use is given a value of its own."""
+    settings = plan.settings
+    drift, default = settings.monitors.drift, DriftSettings()
+    interval = settings.delivery.transaction_interval
+    changed = {
+        "$.topics.signals": settings.topics.signals != "",
+        "$.topics.state": settings.topics.state != "",
+        "$.delivery.transaction_interval": interval != DeliverySettings().transaction_interval,
+        "$.monitors.drift.delta": drift.delta != default.delta,
+        "$.monitors.drift.hold": drift.hold != default.hold,
+    }
+    for path, is_changed in changed.items():
+        if is_changed:
+            yield Spot(path, "is reserved: this version does nothing with it")
+
+
+def lateness_exceeds_the_windows(plan: Plan) -> Iterator[Spot]:
+    """Events older than the longest window count nowhere, however long `lateness` is."""
+    monitors = plan.settings.monitors
+    longest = max(monitors.windows, key=lambda window: window.ms)
+    if monitors.lateness.ms > longest.ms:
+        message = f"`{monitors.lateness}` is longer than the longest window, `{longest}`"
+        yield Spot("$.monitors.lateness", message)
+
+
+def no_feature_is_watched(plan: Plan) -> Iterator[Spot]:
+    """`monitors.features` is an empty list: no drift of any feature is seen."""
+    if not plan.settings.monitors.features:
+        yield Spot("$.monitors.features", "the list is empty, so no feature is watched")
+
+
+_E, _W = Severity.ERROR, Severity.WARNING
+
+CONFIG_CHECKS: Sequence[Check[Plan]] = (
+    Check(credentials_go_in_clear, _E, "write `protocol: sasl_ssl`, and use the TLS listener"),
+    Check(certificates_are_not_matched, _W, "have the brokers' names put into certificates"),
+    Check(admin_is_open, _W, "write `127.0.0.1:9465`, and reach it by a tunnel"),
+    Check(listeners_share_a_port, _E, "give each listener its own port"),
+    Check(in_flight_is_below_a_batch, _W, "raise it to a few batches, or lower the batch"),
+    Check(shutdown_outlasts_the_grace, _W, "shorten it, or raise the pod's grace period"),
+    Check(shutdown_leaves_no_time, _W, "raise `limits.shutdown`, or lower `model.timeout`"),
+    Check(session_timeout_is_unusual, _W, "write `45s`, or ask whoever runs the brokers"),
+    Check(model_outlasts_a_rebalance, _W, "lower it, or raise `kafka.rebalance_timeout`"),
+    Check(delivery_ends_before_a_request, _W, "raise it to a few times `request_timeout`"),
+    Check(threads_exceed_the_cpus, _W, "write `auto`, or raise the CPU limit"),
+    Check(rule_is_never_reached, _W, "move it up, or remove it"),
+    Check(fallback_ends_before, _W, "remove it, or give that rule a condition"),
+    Check(setting_has_no_effect, _W, "remove it"),
+    Check(lateness_exceeds_the_windows, _W, "shorten it to the longest window"),
+    Check(no_feature_is_watched, _W, "write `all`, or name features"),
+)
+"""In the order of the reference page."""
