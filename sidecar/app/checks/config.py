@@ -139,15 +139,12 @@ def rule_is_never_reached(plan: Plan) -> Iterator[Spot]:
                 break
 
 
-def fallback_ends_before(plan: Plan) -> Iterator[Spot]:
-    """The cache or the default stands behind a rule that always holds, and never answers."""
+def cache_is_never_asked(plan: Plan) -> Iterator[Spot]:
+    """The cache comes after the rules, and one of them always holds."""
     fallback = plan.settings.fallback
     catch_all = next((rule for rule in fallback.rules if _always_holds(rule.when)), None)
-    given = {"cache": fallback.cache, "default": fallback.default.label}
-    for part, value in given.items():
-        if catch_all is not None and value is not None:
-            message = f"never asked: the rule `{catch_all.name}` always holds"
-            yield Spot(f"$.fallback.{part}", message)
+    if fallback.cache is not None and catch_all is not None:
+        yield Spot("$.fallback.cache", f"the rule `{catch_all.name}` before it always holds")
 
 
 def _always_holds(when: object) -> bool:
@@ -214,7 +211,7 @@ CONFIG_CHECKS: Sequence[Check[Plan]] = (
     Check(delivery_ends_before_a_request, _W, "raise it to a few times `request_timeout`"),
     Check(threads_exceed_the_cpus, _W, "write `auto`, or raise the CPU limit"),
     Check(rule_is_never_reached, _W, "move it up, or remove it"),
-    Check(fallback_ends_before, _W, "remove it, or give that rule a condition"),
+    Check(cache_is_never_asked, _W, "remove it, or make that rule the default"),
     Check(setting_has_no_effect, _W, "remove it"),
     Check(lateness_exceeds_the_windows, _W, "shorten it to the longest window"),
     Check(no_feature_is_watched, _W, "write `all`, or name features"),
