@@ -3,7 +3,6 @@
 import asyncio
 import random
 from collections.abc import Callable
-from contextlib import suppress
 
 import structlog
 
@@ -17,6 +16,7 @@ from sidecar.clock import Clock, SystemClock
 from sidecar.config.settings import SidecarSettings
 from sidecar.config.values import Address
 from sidecar.errors import SidecarError
+from sidecar.monitors.snapshot import MonitorSnapshot
 from sidecar.ports import Lag, Scorer
 from sidecar.runtime.deadline import Deadline
 from sidecar.runtime.health import Health, State, Trouble
@@ -27,6 +27,8 @@ from sidecar.telemetry.status import Cause, PartitionView, StatusView, TopicsVie
 
 # Kept back from the shutdown budget for leaving the group and closing what is open.
 _CLOSING_S = 5.0
+# What work that was cancelled gets to let go of what it holds.
+_CANCEL_S = 1.0
 
 
 class Service:
@@ -63,7 +65,7 @@ class Service:
         self._parts.metrics.read_from(
             Readings(
                 partitions=self._partitions,
-                monitors=self._parts.drift.snapshot,
+                monitors=self._monitors,
                 ready=lambda: self.ready().ok,
             )
         )
@@ -147,34 +149,43 @@ class Service:
         """Run the worker until it ends or is asked to, and judge how it ended."""
         work = asyncio.create_task(worker.run())
         asked = asyncio.create_task(self._stop.wait())
-        await asyncio.wait((work, asked), return_when=asyncio.FIRST_COMPLETED)
-        asked.cancel()
-        self.health.phase = State.DRAINING
-        worker.stop()
-        budget_s = max(1.0, self.settings.limits.shutdown.seconds - _CLOSING_S)
-        await asyncio.wait((work,), timeout=budget_s)
-        if not work.done():
-            work.cancel()
-            with suppress(asyncio.CancelledError):
-                await work
+        try:
+            await asyncio.wait((work, asked), return_when=asyncio.FIRST_COMPLETED)
+            self.health.phase = State.DRAINING
+            worker.stop()
+            budget_s = max(1.0, self.settings.limits.shutdown.seconds - _CLOSING_S)
+            await asyncio.wait((work,), timeout=budget_s)
+        finally:
+            asked.cancel()
+            overran = work.cancel()
+            # A client that does not let go must not hold up the rest of the shutdown.
+            await asyncio.wait((work,), timeout=_CANCEL_S)
+        if overran:
+            if work.done() and not work.cancelled():
+                work.exception()  # seen; what it was does not matter any more
             self._log.error("shutdown_overran", in_flight=worker.tracker.unsettled())
             return 1
         return self._judge(work)
 
     def _judge(self, work: "asyncio.Task[bool]") -> int:
+        if work.cancelled():  # by nobody here: a client let its own cancellation out
+            return self._failed("the work was cancelled from within", "CancelledError")
         error = work.exception()
         while isinstance(error, BaseExceptionGroup):
             error = error.exceptions[0]
         if isinstance(error, SidecarError):
-            self.health.fatal = str(error)
-            self._log.error("sidecar_failed", error=str(error), kind=type(error).__name__)
-            return 1
+            return self._failed(str(error), type(error).__name__)
         if error is not None:
             raise error
         if not work.result():
             self._log.warning("stopped_with_unfinished_records")
             return 1
         return 0
+
+    def _failed(self, error: str, kind: str) -> int:
+        self.health.fatal = error
+        self._log.error("sidecar_failed", error=error, kind=kind)
+        return 1
 
     def _introduction(self) -> dict[str, object]:
         manifest = self._parts.bundle.manifest
@@ -243,7 +254,7 @@ class Service:
             rates=metrics.rates(),
             last_decision_ms=metrics.last_decision_ms,
             circuit_open=self._parts.breaker.is_open,
-            monitors=self._parts.drift.snapshot(),
+            monitors=self._monitors(),
         )
 
     def _note_circuit(self) -> None:
@@ -252,6 +263,10 @@ class Service:
             self.health.report("model", Trouble("circuit_open", message, blocks=False))
         else:
             self.health.clear("model")
+
+    def _monitors(self) -> MonitorSnapshot | None:
+        drift = self._parts.drift
+        return self._parts.observers.read(drift, drift.snapshot)
 
     def _partitions(self) -> list[PartitionView]:
         worker = self._worker

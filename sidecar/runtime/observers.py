@@ -1,12 +1,15 @@
 """Keeps observers from harming the path: what raises is switched off and counted."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
+from typing import TypeVar
 
 import structlog
 
 from sidecar.events import DecisionBatch, Rejection
 from sidecar.ports import Observer
 from sidecar.telemetry.metrics import Metrics
+
+T = TypeVar("T")
 
 
 class Observers:
@@ -31,6 +34,17 @@ class Observers:
         for observer in tuple(self._active):
             with self._guard(observer):
                 observer.revoked(partitions)
+
+    def read(self, observer: Observer, ask: Callable[[], T]) -> T | None:
+        """Give what an observer answers; None when it is off, or when asking switches it off.
+
+        What one that raised has counted is not shown: it stands still and looks alive.
+        """
+        if observer not in self._active:
+            return None
+        with self._guard(observer):
+            return ask()
+        return None
 
     def _guard(self, observer: Observer) -> "_Guard":
         return _Guard(self, observer)
