@@ -5,6 +5,7 @@ import gc
 import os
 import signal
 import sys
+import threading
 from pathlib import Path
 
 import click
@@ -20,6 +21,8 @@ from sidecar.telemetry.logs import configure_logs
 # 10,000 objects and three batches are under way, all of which die by reference count: with
 # Python's 700 the collector ran 250 times a second under full load, at 2 µs per event.
 _COLLECT_AFTER = 50_000
+# Past limits.shutdown; what the service needs to close its listeners is in it.
+_GRACE_S = 2.0
 
 
 @click.command()
@@ -45,8 +48,9 @@ async def _serve(settings: SidecarSettings) -> int:
     calm_collector()
     configure_logs(settings.log, stream=sys.stderr, count=service.metrics.log_message)
     loop = asyncio.get_running_loop()
+    end_s = settings.limits.shutdown.seconds + _GRACE_S
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, _on_signal, service)
+        loop.add_signal_handler(number, _on_signal, service, end_s)
     return await service.run()
 
 
@@ -57,8 +61,18 @@ def calm_collector() -> None:
     gc.set_threshold(_COLLECT_AFTER, 20, 100)
 
 
-def _on_signal(service: Service) -> None:
+def _on_signal(service: Service, end_s: float) -> None:
     if service.stopping:
         structlog.get_logger().error("forced_to_end")
         os._exit(1)
     service.stop()
+    # The service keeps its time by itself, as long as the loop turns and threads return. This
+    # is for the rest: a model that is still being loaded, an answer that never comes.
+    clock = threading.Timer(end_s, _overrun)
+    clock.daemon = True
+    clock.start()
+
+
+def _overrun() -> None:
+    structlog.get_logger().error("shutdown_forced")
+    os._exit(1)
