@@ -137,7 +137,8 @@ class Worker:
         """Join and work until `stop`, then drain and commit.
 
         Returns:
-            Whether everything that was read has an acknowledged and committed outcome.
+            Whether everything that was read has an acknowledged and committed outcome, but for
+            what a rebalance handed back.
 
         Raises:
             FatalError: In an exception group; going on would harm.
