@@ -224,11 +224,25 @@ class KafkaBroker:
         new = NewTopic(topic, partitions, 1, config=named)
         admin = self.admin()
         _done(admin.create_topics([new], operation_timeout=_ADMIN_S))
+        self._await_topic(topic, partitions)
 
     def delete_topic(self, topic: str) -> None:
         """Delete a topic with its records."""
         admin = self.admin()
         _done(admin.delete_topics([topic], operation_timeout=_ADMIN_S))
+        self._await_topic(topic, 0)
+
+    def _await_topic(self, topic: str, partitions: int) -> None:
+        """Wait until the broker itself knows what its controller has decided."""
+        admin = self.admin()
+        clock = SystemClock()
+        until = clock.monotonic() + _ADMIN_S
+        while clock.monotonic() < until:
+            found = admin.list_topics(timeout=_ADMIN_S).topics.get(topic)
+            served = [p for p in found.partitions.values() if p.leader >= 0] if found else []
+            if len(served) == partitions:
+                return
+        raise TimeoutError(f"{topic} does not have {partitions} partitions")
 
     def set_config(self, topic: str, **config: str) -> None:
         """Change settings of a topic."""
