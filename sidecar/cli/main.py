@@ -46,6 +46,10 @@ SUBCOMMANDS = {
     "run": Subcommand("sidecar.cli.run", "run", "Run the sidecar of a config file."),
     "check": Subcommand("sidecar.cli.check", "check", "List everything that is wrong first."),
     "test": Subcommand("sidecar.cli.test", "test", "Run the unit tests of a config."),
+    "replay": Subcommand(
+        "sidecar.cli.replay", "replay_command", "Run a file or a range of a topic through it."
+    ),
+    "dlq": Subcommand("sidecar.cli.dlq", "dlq", "List, show and send back dead letters."),
     "bundle": Subcommand("sidecar.cli.bundle", "bundle", "Build and check model bundles."),
     "schema": Subcommand("sidecar.cli.schema", "schema", "Print the schemas of all records."),
     "demo": Subcommand("sidecar.cli.demo", "demo", "Show the whole product on this machine."),
