@@ -50,19 +50,26 @@ def _compare(expected: Expectation, outcome: Outcome) -> Iterator[Difference]:
     if wanted != _kind(outcome):
         yield Difference("outcome", f"a {wanted}", _described(outcome))
         return
-    got = {} if outcome is None else msgspec.structs.asdict(outcome)
-    if isinstance(outcome, Refused):
-        got["rejected"] = outcome.code
+    got = _fields(outcome)
     for field, value in expected.named().items():
         if not _agree(value, got[field], expected.tolerance):
-            yield Difference(field, value, got[field] or [] if field == "flags" else got[field])
+            yield Difference(field, value, got[field])
+
+
+def _fields(outcome: Outcome) -> dict[str, object]:
+    match outcome:
+        case Decision():
+            return {**msgspec.structs.asdict(outcome), "flags": outcome.flags or []}
+        case Refused():
+            return {"rejected": outcome.code, "path": outcome.path}
+    return {}
 
 
 def _agree(expected: object, got: object, tolerance: float) -> bool:
     if isinstance(expected, float) and isinstance(got, float):
         return abs(expected - got) <= tolerance
-    if isinstance(expected, list):
-        return sorted(expected) == sorted(got or ())  # type: ignore[call-overload, no-any-return]
+    if isinstance(expected, list) and isinstance(got, list):
+        return sorted(expected) == sorted(got)
     return expected == got
 
 

@@ -82,7 +82,7 @@ async def run_cases(
         for script, outcomes in played
     )
     findings: Sequence[Finding] = ()
-    if len(wanted) == len(scripts):
+    if not containing:
         reached = [outcome for _, outcomes in played for outcome in outcomes]
         findings = list(unreached(parts.settings.fallback, reached))
     return Report(str(suite.path), results, tuple(findings))

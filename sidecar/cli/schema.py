@@ -16,7 +16,7 @@ from sidecar.pipeline.schemas import NAMES, schema_text
     help="Write NAME.json files into this folder instead of printing.",
 )
 def schema(name: str | None, folder: Path | None) -> None:
-    """Print the JSON Schema of a record or of the config.
+    """Print the JSON Schema of a record, of the config or of its tests.
 
     Without NAME prints all of them, as one object by name.
 

@@ -114,8 +114,8 @@ def test_faults_name_their_line(tmp_path: Path) -> None:
     ("changes", "fault"),
     [
         (
-            {"stub": {"eror": "model_error"}},
-            "[0].stub.eror: unknown key (did you mean `error`?)",
+            {"stub": {"label": "x", "scor": 1}},
+            "[0].stub.scor: unknown key (did you mean `score`?)",
         ),
         (
             {"stub": {"error": "model_eror"}},
