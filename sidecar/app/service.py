@@ -287,7 +287,7 @@ def _partition(worker: Worker, partition: int, now_ms: int) -> PartitionView:
     seconds = None
     if lag is not None and not lag.records:
         seconds = 0.0
-    elif read is not None:
+    elif read is not None and read[1] >= 0:
         seconds = max(0, now_ms - read[1]) / 1000
     return PartitionView(
         partition=partition,

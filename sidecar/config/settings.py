@@ -48,8 +48,6 @@ class SaslSettings(Settings, frozen=True):
     """Password of PLAIN and SCRAM, as `{file: PATH}` or `{env: NAME}`."""
     token: Secret | None = None
     """OAUTHBEARER: where the current token stands; read again for each connection."""
-    token_lifetime: Span = Duration(3_600_000)
-    """OAUTHBEARER: how long a token is believed to be good."""
 
 
 class SecuritySettings(Settings, frozen=True):

@@ -200,7 +200,8 @@ class Worker:
             last = span.stop - 1
             self.last_read[span.partition] = (
                 int(records.offsets[last]) + 1,
-                int(records.timestamps_ms[last]),
+                # One that cannot be read has no timestamp: -1.
+                int(records.timestamps_ms[span.start : span.stop].max()),
             )
         self._last_progress_s = self._clock.monotonic()
         self._revived = False
@@ -325,7 +326,7 @@ class Worker:
     async def _watch(self) -> None:
         """Read the lag, and notice a source that gives nothing although there is something."""
         while True:
-            self.lag = dict(await self._source.lag())
+            await self._ask_for_lag()
             self.last_read = {p: at for p, at in self.last_read.items() if p in self.lag}
             flowing = self.tracker.partitions - self.flow.paused
             waiting = [p for p, lag in self.lag.items() if lag.records and p in flowing]
@@ -335,6 +336,15 @@ class Worker:
             elif silent_s > _STALL_S:
                 await self._revive(silent_s)
             await asyncio.sleep(_WATCH_S)
+
+    async def _ask_for_lag(self) -> None:
+        """Read the lag; brokers are asked even when nothing flows, so silence is noticed."""
+        try:
+            self.lag = dict(await self._source.lag())
+        except SourceUnavailableError as error:
+            self._recovery.silent(error)
+        else:
+            self._recovery.answered()
 
     async def _revive(self, silent_s: float) -> None:
         """Close a silent source, so that the next poll builds it anew; once, then give up."""
