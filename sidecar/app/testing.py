@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -65,16 +66,10 @@ async def run_cases(
         UserError: The bundle is refused, the config does not fit it, or a test fits neither.
     """
     parts = assemble(settings, StillClock())
-    scripts = _scripts(suite, parts)
-    wanted = [each for each in scripts if containing.lower() in each.case.name.lower()]
-    if not wanted:
-        mend = "give a part of a name that is there"
-        raise ConfigError(
-            str(suite.path), [Finding("$.tests", f"no name has `{containing}` in it", mend)]
-        )
-    bench = _Bench(parts, with_model=any(cue.asks_model for s in wanted for cue in s.cues))
+    scripts = _containing(containing, _scripts(suite, parts), suite.path)
+    bench = _Bench(parts, with_model=any(cue.asks_model for s in scripts for cue in s.cues))
     try:
-        played = [(script, await bench.play(script)) for script in wanted]
+        played = [(script, await bench.play(script)) for script in scripts]
     finally:
         await bench.close()
     results = tuple(
@@ -137,6 +132,14 @@ def _scripts(suite: LoadedSuite, parts: Assembly) -> list[_Script]:
     if findings := suite.faults.findings():
         raise ConfigError(str(suite.path), findings)
     return scripts
+
+
+def _containing(text: str, scripts: Sequence[_Script], path: Path) -> Sequence[_Script]:
+    wanted = [each for each in scripts if text.casefold() in each.case.name.casefold()]
+    if not wanted:
+        mend = "give a part of a name that is there"
+        raise ConfigError(str(path), [Finding("$.tests", f"no name has `{text}` in it", mend)])
+    return wanted
 
 
 def _clashes(step: Step, settings: SidecarSettings, actor: Impersonator) -> Iterator[Clash]:

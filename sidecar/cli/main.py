@@ -45,7 +45,7 @@ class Subcommand(NamedTuple):
 SUBCOMMANDS = {
     "run": Subcommand("sidecar.cli.run", "run", "Run the sidecar of a config file."),
     "check": Subcommand("sidecar.cli.check", "check", "List everything that is wrong first."),
-    "test": Subcommand("sidecar.cli.test", "test", "Run the unit tests of a config."),
+    "test": Subcommand("sidecar.cli.test", "run_tests", "Run the unit tests of a config."),
     "replay": Subcommand(
         "sidecar.cli.replay", "replay_command", "Run a file or a range of a topic through it."
     ),

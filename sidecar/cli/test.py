@@ -19,7 +19,7 @@ from sidecar.telemetry.logs import configure_logs
 _PATH = click.Path(path_type=Path)
 
 
-@click.command()
+@click.command("test")
 @click.argument("config", type=_PATH)
 @click.argument("tests", type=_PATH, required=False)
 @click.option("--filter", "containing", default="", help="Only tests with this in their name.")
@@ -33,7 +33,7 @@ _PATH = click.Path(path_type=Path)
 )
 @click.option("--junit", type=_PATH, help="Write a JUnit XML report to this file as well.")
 @click.option("--allow-unreached", is_flag=True, help="Pass though no test reaches some rule.")
-def test(
+def run_tests(
     config: Path,
     tests: Path | None,
     containing: str,

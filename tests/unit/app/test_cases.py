@@ -93,7 +93,7 @@ def test_every_format_says_the_same(name: str, text: str, tmp_path: Path) -> Non
 
 def test_faults_name_their_line(tmp_path: Path) -> None:
     path = tmp_path / "t.yaml"
-    path.write_text("tests:\n  - name: n\n    evnt: {}\n    expect:\n      lable: x\n")
+    path.write_text("tests:\n  - name: n\n    evnt: {}\n    expect:\n      labell: x\n")
 
     with pytest.raises(ConfigError) as error:
         load_cases(path, {})
@@ -103,7 +103,7 @@ def test_faults_name_their_line(tmp_path: Path) -> None:
         "$.tests[0].evnt: unknown key, line 3 (did you mean `event`?)",
         "$.tests[0].expect: expects nothing, line 4 (name at least one of label, source, "
         "reason, rule, score, confidence, flags, rejected, path, tombstone)",
-        "$.tests[0].expect.lable: unknown key, line 5 (did you mean `label`?)",
+        "$.tests[0].expect.labell: unknown key, line 5 (did you mean `label`?)",
     ]
 
 
@@ -213,7 +213,7 @@ def test_every_field_is_described(struct: type[Suite]) -> None:
         ({"stub": {"error": "model_error"}, "timestamp": 0}, True),
         ({"expect": [{"tombstone": True}]}, True),
         ({"evnt": {}}, False),
-        ({"stub": {"error": "eror"}}, False),
+        ({"stub": {"error": "modelerror"}}, False),
         ({"expect": {"flags": ["future"]}}, False),
         ({"headers": {"a": 1}}, False),
     ],

@@ -390,7 +390,7 @@ def test_all_that_does_not_fit_the_config_is_told_with_its_line(run: Run) -> Non
         run(
             {
                 "event": event(),
-                "stub": {"label": "aprove"},
+                "stub": {"label": "approv"},
                 "expect": {"rule": "lrage"},
             },
             {
@@ -402,7 +402,7 @@ def test_all_that_does_not_fit_the_config_is_told_with_its_line(run: Run) -> Non
     assert [(each.path, each.message, each.mend) for each in error.value.findings] == [
         (
             "$.tests[0].stub.label",
-            "there is no label of the model `aprove`, line 13",
+            "there is no label of the model `approv`, line 13",
             "did you mean `approve`?",
         ),
         (
