@@ -302,6 +302,8 @@ class OutboundSlice:
     headers: Sequence[Headers] | None
     """None when no record of the slice has headers."""
     rows: Sequence[int]
+    timestamps_ms: Sequence[int | None] | None = None
+    """Unix milliseconds; None is the time of sending, of one record or of the whole slice."""
 
 
 @dataclass(frozen=True, slots=True)

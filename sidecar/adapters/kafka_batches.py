@@ -78,15 +78,15 @@ def pack(
     closed: list[Packed] = []
     batch, begin = new_batch(), run.start
     # One call of the client per record: this is where records become bytes.
-    for at, (key, value, headers) in enumerate(_records(run), run.start):
+    for at, (key, value, headers, time_ms) in enumerate(_records(run), run.start):
         if key is None and needs_key:
             refusals.append(run.refusal(at, "no key, and the topic is compacted"))
             closed.append(Packed(replace(run, start=begin, stop=at), batch))
             batch, begin = new_batch(), at + 1
-        elif batch.append(timestamp=None, key=key, value=value, headers=headers) is None:
+        elif batch.append(timestamp=time_ms, key=key, value=value, headers=headers) is None:
             closed.append(Packed(replace(run, start=begin, stop=at), batch))
             batch, begin = new_batch(), at
-            batch.append(timestamp=None, key=key, value=value, headers=headers)
+            batch.append(timestamp=time_ms, key=key, value=value, headers=headers)
     closed.append(Packed(replace(run, start=begin), batch))
 
     packed: list[Packed] = []
@@ -101,12 +101,14 @@ def pack(
 
 def _records(
     run: Run,
-) -> Iterable[tuple[bytes | None, bytes | None, list[tuple[str, bytes | None]]]]:
+) -> Iterable[tuple[bytes | None, bytes | None, list[tuple[str, bytes | None]], int | None]]:
     part = run.part
     headers: Iterable[list[tuple[str, bytes | None]]] = (
         repeat([]) if part.headers is None else map(list, part.headers)
     )
-    return islice(zip(part.keys, part.values, headers, strict=False), run.start, run.stop)
+    times_ms = repeat(None) if part.timestamps_ms is None else part.timestamps_ms
+    columns = zip(part.keys, part.values, headers, times_ms, strict=False)
+    return islice(columns, run.start, run.stop)
 
 
 async def topic_rules(

@@ -115,7 +115,7 @@ def test_a_command_that_is_shown_exists(words: list[str]) -> None:
     assert leftovers(words[1:]) == []
 
 
-@pytest.mark.parametrize("line", ["dlq show", "run --fast x.yaml", "bundle bild"])
+@pytest.mark.parametrize("line", ["dlq shew", "run --fast x.yaml", "bundle bild"])
 def test_a_command_that_does_not_exist_is_noticed(line: str) -> None:
     with pytest.raises(click.UsageError):
         leftovers(line.split())
