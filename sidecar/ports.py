@@ -95,7 +95,11 @@ class Source(Protocol):
         ...
 
     async def lag(self) -> Mapping[int, Lag]:
-        """Give how far each assigned partition is behind; empty when it cannot be known."""
+        """Give how far each assigned partition is behind; empty when it cannot be known.
+
+        Raises:
+            SourceUnavailableError: No broker answers. The client goes on trying by itself.
+        """
         ...
 
     async def close(self, timeout_s: float) -> None:

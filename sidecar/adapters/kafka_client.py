@@ -10,9 +10,12 @@ import contextlib
 import ssl
 from collections.abc import Awaitable, Mapping
 from typing import Any, Protocol, TypeVar
+from weakref import WeakKeyDictionary
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.abc import AbstractTokenProvider
+from aiokafka.client import AIOKafkaClient
+from aiokafka.cluster import ClusterMetadata
 from aiokafka.conn import create_conn
 from aiokafka.errors import ProducerClosed
 from aiokafka.protocol.metadata import MetadataRequest
@@ -24,6 +27,8 @@ from sidecar.config.values import Secret
 T = TypeVar("T")
 
 _PROBE_S = 5.0
+# Shortest time between two looks for brokers and leaders by one client.
+_LOOK_EVERY_S = 0.05
 _HANG_UP_S = 1.0
 
 # --- arguments -----------------------------------------------------------------------------
@@ -131,6 +136,33 @@ def _root(error: BaseException) -> BaseException:
     cause = error.__cause__
     return _root(cause) if isinstance(cause, Exception) else error
 
+
+# --- calls that are not repeated without a pause -------------------------------------------
+
+_looked_s: WeakKeyDictionary[AIOKafkaClient, float] = WeakKeyDictionary()
+
+
+async def _look_again(
+    self: AIOKafkaClient,
+    cluster: ClusterMetadata,
+    topics: Any,
+    # A default, so that the client's own method is looked up once, before it is replaced.
+    look: Any = AIOKafkaClient._metadata_update,
+) -> Any:
+    """Look for brokers and leaders, a little after the last time.
+
+    A producer that knows no leader asks for one without a pause, and so does a connection that
+    is refused: some 4,000 times a second while a broker is away, with two log lines each, at
+    the cost of a whole core.
+    """
+    if cluster is self.cluster:
+        loop = asyncio.get_running_loop()
+        await asyncio.sleep(_looked_s.get(self, -_LOOK_EVERY_S) + _LOOK_EVERY_S - loop.time())
+        _looked_s[self] = loop.time()
+    return await look(self, cluster, topics)
+
+
+AIOKafkaClient._metadata_update = _look_again  # type: ignore[method-assign]
 
 # --- calls with an end ---------------------------------------------------------------------
 

@@ -319,7 +319,10 @@ class KafkaSource:
         """Give how far each assigned partition is behind; empty when it cannot be known.
 
         The ends are asked of the brokers, because a partition that is paused or at its end
-        learns nothing from fetching; when they do not answer, the last ones seen are given.
+        learns nothing from fetching; when they are slow, the last ones seen are given.
+
+        Raises:
+            SourceUnavailableError: No broker answers. The client goes on trying by itself.
         """
         consumer = self._consumer
         if consumer is None or not (tps := list(consumer.assignment())):
@@ -332,7 +335,8 @@ class KafkaSource:
             return {}
         try:
             ends = await bounded(consumer.end_offsets(tps), _LAG_S)
-        except (KafkaError, TimeoutError):
+        except (KafkaError, TimeoutError) as error:
+            await self._find_a_broker(error)
             assigned = consumer.assignment()
             ends = {tp: consumer.highwater(tp) for tp in tps if tp in assigned}
         return {
@@ -340,6 +344,16 @@ class KafkaSource:
             for tp, position in zip(tps, positions, strict=True)
             if (end := ends.get(tp)) is not None
         }
+
+    async def _find_a_broker(self, silence: Exception) -> None:
+        """Raise with the cause, unless a broker answers a new connection."""
+        try:
+            arguments = client_arguments(self._kafka, self._client_id, self._environ)
+            cause = await bounded(why_unreachable(arguments), _LAG_S)
+        except (OSError, KeyError):
+            raise SourceUnavailableError(text_of(silence)) from silence
+        if cause is not None:
+            raise SourceUnavailableError(cause[1]) from silence
 
     # --- small parts -------------------------------------------------------------------------
 

@@ -73,6 +73,14 @@ class Recovery:
         self._flow.hold("sink")
         self._broken.set()
 
+    def silent(self, error: SourceUnavailableError) -> None:
+        """Note that no broker answers; the clients go on trying, so nothing is rebuilt."""
+        self._trouble("brokers", error)
+
+    def answered(self) -> None:
+        """Undo `silent`."""
+        self._well("brokers")
+
     def sink_worked(self) -> None:
         """Note that a batch was acknowledged: the sink not only starts, it takes records."""
         if self._in_vain:
@@ -114,8 +122,7 @@ class Recovery:
                 return False
         if self._stopping.is_set():
             return False
-        if self._health.clear(part):
-            self._log.info("kafka_available", part=part)
+        self._well(part)
         return True
 
     async def _stopped_within(self, seconds: float) -> bool:
@@ -138,6 +145,10 @@ class Recovery:
             await asyncio.wait((task,))
         if not task.cancelled():
             task.result()
+
+    def _well(self, part: str) -> None:
+        if self._health.clear(part):
+            self._log.info("kafka_available", part=part)
 
     def _trouble(self, part: str, error: SinkUnavailableError | SourceUnavailableError) -> None:
         reason = (

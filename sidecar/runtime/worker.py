@@ -187,7 +187,7 @@ class Worker:
         except SourceUnavailableError as error:
             await self._recovery.leave(error)
             undone = bool(self.tracker.unsettled() or self.tracker.committable())
-            self._assignment.give_up(self.tracker.partitions)
+            await self._assignment.give_up(self.tracker.partitions)
             joined = await self._recovery.join(self._assignment)
             # Once we are back, it is read again; but for that there must be time.
             self._left_behind = undone and not joined

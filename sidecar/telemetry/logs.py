@@ -23,6 +23,8 @@ _MASKED = frozenset({"password", "secret", "token", "authorization", "credential
 _MASK = "***"
 # Types whose text is meant for people. Everything else could carry a payload in its repr.
 _SPOKEN = (Address, ByteSize, Duration, Secret, Path, BaseException)
+# A client that waits for a broker logs each try, some 40 lines a second.
+_LIBRARY_QUIET_S = 10.0
 _MAX_TEXT = 2_000
 _MAX_DEPTH = 4
 
@@ -55,6 +57,7 @@ def configure_logs(
     )
     strip = structlog.stdlib.ProcessorFormatter.remove_processors_meta
     handler = logging.StreamHandler(stream)
+    handler.addFilter(_Sparse())
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[_foreign, *prepare], processors=[strip, *render]
@@ -90,10 +93,33 @@ class _Count:
         return event
 
 
+class _Sparse(logging.Filter):
+    """Lets one place of a library's code say something once in a while, however it changes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        # Places are bounded by the code, texts are not.
+        self._said: dict[tuple[str, int], tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        place = record.pathname, record.lineno
+        last_s, left_out = self._said.get(place, (-math.inf, 0))
+        # The clock of the lines may be set back.
+        if 0 <= record.created - last_s < _LIBRARY_QUIET_S:
+            self._said[place] = last_s, left_out + 1
+            return False
+        self._said[place] = record.created, 0
+        record.left_out = left_out
+        return True
+
+
 def _foreign(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """Give a library's line a fixed name too; its text and its logger become fields."""
+    record = event["_record"]
     event["message"] = event["event"]
-    event["logger"] = event["_record"].name
+    event["logger"] = record.name
+    if record.left_out:
+        event["left_out"] = record.left_out
     event["event"] = "library_message"
     return event
 

@@ -206,7 +206,8 @@ async def test_calls_end_in_time_and_leave_no_task_when_the_broker_hangs(topic: 
             await source.commit({0: 3})
         with pytest.raises(SourceUnavailableError):
             await source.rewind({0}, {})
-        lag = await source.lag()
+        with pytest.raises(SourceUnavailableError):
+            await source.lag()
         polled = await source.poll(10, 0.2)
         calls_took_s = loop.time() - began
         await source.close(2)
@@ -216,9 +217,8 @@ async def test_calls_end_in_time_and_leave_no_task_when_the_broker_hangs(topic: 
     finally:
         topic.broker.thaw()
 
-    assert lag[0].records == 0
     assert polled is None
-    assert calls_took_s < 6
+    assert calls_took_s < 8
     assert close_took_s < 2.2
     assert left == set()
 

@@ -98,6 +98,31 @@ def test_lines_of_libraries_go_the_same_way_from_warning_up() -> None:
     assert counted == ["warning"]
 
 
+def test_a_library_that_repeats_itself_is_heard_now_and_then() -> None:
+    stream = io.StringIO()
+    counted = logging_to(stream)
+    library = logging.getLogger("aiokafka")
+
+    def complain(at_s: float, message: str, line: int = 7) -> None:
+        record = library.makeRecord("aiokafka", logging.ERROR, "a.py", line, message, (), None)
+        record.created = at_s
+        library.handle(record)
+
+    for at_s in (0.0, 0.1, 9.9, 10.0, 10.1):
+        complain(at_s, f"refused at {at_s}")
+    complain(10.2, "another place", line=8)
+    complain(5.0, "the clock was set back")
+
+    said = [(line["message"], line.get("left_out")) for line in lines(stream)]
+    assert said == [
+        ("refused at 0.0", None),
+        ("refused at 10.0", 2),
+        ("another place", None),
+        ("the clock was set back", 1),
+    ]
+    assert counted == ["error"] * 4
+
+
 def test_levels_are_counted_in_the_metrics() -> None:
     made = metrics()
     configure_logs(LogSettings(), stream=io.StringIO(), count=made.log_message)
