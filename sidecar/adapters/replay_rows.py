@@ -108,7 +108,9 @@ class RowEvents:
 
     def records(self, rows: Rows) -> list[KeptRecord]:
         """Give the records of some rows, those that are broken as they stand in the file."""
-        events = zip(self._times(rows), self._values(rows), self._keys(rows), strict=True)
+        times = self._times(rows)
+        values, keys = self._values(rows, times), self._keys(rows)
+        events = zip(times, values, keys, strict=True)
         records: list[KeptRecord] = []
         # One record per row, as one line becomes one record in the other formats.
         for position in range(rows.count):
@@ -117,26 +119,22 @@ class RowEvents:
                 place = self._topic, 0, offset, self._clock.said(None)
                 records.append(KeptRecord(*place, None, broken))
             else:
-                time_ms, value, key = next(events)
-                place = self._topic, 0, offset, self._clock.said(time_ms)
+                time, value, key = next(events)
+                said = time if type(time) is int else None
+                place = self._topic, 0, offset, self._clock.said(said)
                 records.append(KeptRecord(*place, key, value))
         return records
 
-    def _instants(self, rows: Rows) -> Sequence[Any]:
+    def _times(self, rows: Rows) -> Sequence[Any]:
         if not self._choice.time:
             return [None] * (rows.count - len(rows.broken))
-        return [instant(value) for value in rows.columns[self._choice.time]]
+        return _each(instant, rows.columns[self._choice.time])
 
-    def _times(self, rows: Rows) -> list[int | None]:
-        return [time if type(time) is int else None for time in self._instants(rows)]
-
-    def _values(self, rows: Rows) -> list[bytes]:
+    def _values(self, rows: Rows, times: Sequence[Any]) -> list[bytes]:
         features = [
             converted(feature.type, rows.columns[feature.name]) for feature in self._features
         ]
-        events = map(
-            _Event, self._ids(rows), map(self._row_type, *features), self._instants(rows)
-        )
+        events = map(_Event, self._ids(rows), map(self._row_type, *features), times)
         return list(map(self._encode, events))
 
     def _ids(self, rows: Rows) -> list[str]:
@@ -194,12 +192,15 @@ def converted(kind: FeatureType, column: Sequence[Any]) -> Sequence[Any]:
         kind: The feature's type.
         column: Values as the file has them.
     """
-    convert = _CONVERTERS[kind]
-    if column and all(type(value) is str for value in column):
+    return _each(_CONVERTERS[kind], column)
+
+
+def _each(convert: Callable[[Any], Any], column: Sequence[Any]) -> Sequence[Any]:
+    if set(map(type, column)) == {str}:
         # Text repeats itself: each form is looked at once.
         forms = {text: convert(text) for text in set(column)}
         return [forms[text] for text in column]
-    return [convert(value) for value in column]
+    return list(map(convert, column))
 
 
 def _as_float(value: Any) -> Any:
@@ -216,6 +217,8 @@ def _as_float(value: Any) -> Any:
 
 
 def _as_integer(value: Any) -> Any:
+    if type(value) is int:
+        return value
     if isinstance(value, str) and _INTEGER.fullmatch(value.strip()):
         return int(value)
     number = _as_float(value)
@@ -265,7 +268,7 @@ def instant(value: Any) -> Any:
             moment = datetime.fromisoformat(value.strip())
         except ValueError:
             return value
-        aware = moment.replace(tzinfo=moment.tzinfo or UTC)
+        aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
         return round(aware.timestamp() * 1000)
     if isinstance(value, int) and not EARLIEST_MS <= value <= LATEST_MS:
         return str(value)
