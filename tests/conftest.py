@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import NoReturn
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from sidecar.demo.broker import EmbeddedBroker
 from tests.brokers.kafka import CannotRunError, KafkaBroker
@@ -16,6 +17,18 @@ from tests.brokers.secure import SecureBroker, secure_broker
 _COROUTINE_S = 50.0
 # The first test on a real broker also fetches, formats and starts it.
 _KAFKA_S = 180.0
+
+# No time limit per example: it would fail on a busy machine, and says nothing of the law. CI
+# draws the same examples each time, so that a red build is the fault of its change; the
+# others draw new ones, `thorough` many.
+_CALM = (HealthCheck.too_slow,)
+settings.register_profile(
+    "quick", deadline=None, derandomize="CI" in os.environ, suppress_health_check=_CALM
+)
+settings.register_profile(
+    "thorough", deadline=None, max_examples=2_000, suppress_health_check=_CALM
+)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
