@@ -116,7 +116,9 @@ class SlowSource(MemorySource):
         self._session = 0
         self._generation = 0
         self._turn = asyncio.Lock()
+        self._call: asyncio.Future[None] | None = None
         self.handed: set[Place] = set()
+        """What was handed out and not taken back by a rebalance."""
 
     @property
     def share(self) -> set[int]:
@@ -136,15 +138,18 @@ class SlowSource(MemorySource):
             if listener is None:
                 return
             if self._positions:
-                await listener.revoked(set(self._positions))
+                self._call = asyncio.ensure_future(listener.revoked(set(self._positions)))
+                await asyncio.wait((self._call,))
                 if session == self._session:
                     self._positions = {}
+                    self.handed.clear()
             self._generation += 1
             await self._pace.take()
             if session != self._session or self._listener is None:
                 return
             self._positions = {p: self._first(p) for p in partitions}
             self._paused = set(partitions)
+            self.handed.clear()
             await listener.assigned(set(partitions))
             self.log.grown.set()
 
@@ -170,7 +175,9 @@ class SlowSource(MemorySource):
         self._alive()
         unfinished = self._journal.unfinished()
         for partition, offset in offsets.items():
-            early = [at for at in unfinished if at.partition == partition and at.offset < offset]
+            early = [
+                at for at in unfinished if at.partition == partition and at.offset < offset
+            ]
             assert not early, f"{offset} was committed before {early} had an outcome"
             before = self.log.committed[self._topic, partition]
             assert offset >= before, f"partition {partition} went back: {before} to {offset}"
@@ -185,6 +192,8 @@ class SlowSource(MemorySource):
         self._session += 1
         await super().close(timeout_s)
         await self._pace.take()
+        if self._call is not None:  # a client that is closed ends its tasks
+            self._call.cancel()
 
     def break_down(self) -> None:
         """Make the next poll find the client broken."""

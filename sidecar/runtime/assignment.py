@@ -49,6 +49,8 @@ class Assignment:
         self._metrics = metrics
         self._revoke_s = revoke_s
         self._share: frozenset[int] = frozenset()
+        self._turns = 0
+        """Counts how often partitions came or were given up."""
         self._settled = asyncio.Condition()
         self._log = structlog.get_logger()
 
@@ -60,31 +62,43 @@ class Assignment:
             self._observers.revoked(gone)
         # What was never revoked, because the client broke in the middle of it, is gone as well.
         self._metrics.returned(self._tracker.revoke(self._tracker.partitions))
+        self._turns += 1
         self._tracker.assign(partitions)
         self._flow.assigned()
         self._metrics.rebalanced(len(partitions))
         self._log.info("partitions_assigned", partitions=sorted(partitions))
 
     async def revoked(self, partitions: Collection[int]) -> None:
-        """Finish what is in flight of these partitions, commit it, and let go."""
+        """Finish what is in flight of these partitions, commit it, and let go.
+
+        When the client breaks meanwhile and comes back, this may outlive the share that it was
+        called for; then it leaves the next one alone.
+        """
+        turn = self._turns
         self._flow.leave(partitions)
         deadline = Deadline(self._clock, self._revoke_s)
         with suppress(TimeoutError):
             async with asyncio.timeout(deadline.left()), self._settled:
-                await self._settled.wait_for(lambda: not self._tracker.in_flight(partitions))
-        with suppress(TimeoutError):
-            async with asyncio.timeout(max(1.0, deadline.left())):
-                await self._committer.commit(partitions)
-        self.give_up(partitions)
-        self._log.info("partitions_revoked", partitions=sorted(partitions))
+                await self._settled.wait_for(
+                    lambda: turn != self._turns or not self._tracker.in_flight(partitions)
+                )
+        if turn == self._turns:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(max(1.0, deadline.left())):
+                    await self._committer.commit(partitions)
+        if turn == self._turns:
+            await self.give_up(partitions)
+            self._log.info("partitions_revoked", partitions=sorted(partitions))
 
-    def give_up(self, partitions: Collection[int]) -> None:
+    async def give_up(self, partitions: Collection[int]) -> None:
         """Let go at once; whoever owns the partitions reads what is unfinished again."""
+        self._turns += 1
         self._metrics.returned(self._tracker.revoke(partitions))
         self._stages.decider.forget()
         self._flow.update()
+        await self.settled()
 
     async def settled(self) -> None:
-        """Tell a revocation that waits that another batch is done."""
+        """Tell a revocation that waits to look again: a batch is done, or given up."""
         async with self._settled:
             self._settled.notify_all()

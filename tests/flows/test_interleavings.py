@@ -165,6 +165,26 @@ def test_a_full_partition_hands_out_nothing_more_while_it_is_revoked() -> None:
     once(flow)
 
 
+def test_a_revocation_of_a_broken_client_leaves_the_next_share_alone() -> None:
+    async def flow() -> None:
+        async with running(model=ONE_BY_ONE, clock=LoopClock()) as sidecar:
+            sidecar.sink.hold()
+            sidecar.send_amounts(95.0)
+            await sidecar.until(lambda: sidecar.worker.tracker.in_flight() == 1)
+            listener = sidecar.source._listener
+            leaving = asyncio.create_task(listener.revoked({0}))
+            sidecar.source.faults["poll"].append(SourceUnavailableError("the client broke"))
+            await sidecar.until(lambda: sidecar.sample("sidecar_rebalances_total") == 2)
+            await leaving
+            sidecar.sink.release()
+            sidecar.send_amounts(94.0)
+            await sidecar.drained()
+
+        assert first_answers(sidecar) == ["e0", "e1"]
+
+    once(flow)
+
+
 class _LateStart(MemorySource):
     """Gets partitions, and then finds that it did not join after all; the second time less."""
 
@@ -209,7 +229,7 @@ class _Silent(MemorySource):
 def test_a_silent_source_is_built_anew_once_and_then_ends_the_process() -> None:
     async def flow() -> None:
         silent = _Silent(written(MemoryLog(), 1, (DECISIONS, LETTERS)), EVENTS)
-        with pytest.raises(ExceptionGroup) as raised:
+        with pytest.raises(ExceptionGroup) as raised:  # noqa: PT012  raised at the end of the block
             async with running(source=silent, clock=LoopClock()) as sidecar:
                 sidecar.send_amounts(95.0)
                 await asyncio.wait((sidecar.ended,), timeout=HOUR_S)
@@ -276,7 +296,7 @@ class _Repeating(MemorySource):
 def test_a_fatal_error_in_one_task_ends_all_of_them_and_commits_nothing_more() -> None:
     async def flow() -> None:
         repeating = _Repeating(written(MemoryLog(), 1, (DECISIONS, LETTERS)), EVENTS)
-        with pytest.raises(ExceptionGroup) as raised:
+        with pytest.raises(ExceptionGroup) as raised:  # noqa: PT012  raised at the end of the block
             async with running(
                 source=repeating, model=ONE_BY_ONE, clock=LoopClock()
             ) as sidecar:
@@ -303,7 +323,7 @@ class _Hasty(MemorySource):
 def test_records_that_should_come_again_and_do_not_end_the_process() -> None:
     async def flow() -> None:
         hasty = _Hasty(written(MemoryLog(), 1, (DECISIONS, LETTERS)), EVENTS)
-        with pytest.raises(ExceptionGroup) as raised:
+        with pytest.raises(ExceptionGroup) as raised:  # noqa: PT012  raised at the end of the block
             async with running(source=hasty, model=ONE_BY_ONE, clock=LoopClock()) as sidecar:
                 sidecar.sink.hold()
                 sidecar.send_amounts(95.0)
