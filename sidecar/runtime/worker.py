@@ -343,6 +343,8 @@ class Worker:
             self.lag = dict(await self._source.lag())
         except SourceUnavailableError as error:
             self._recovery.silent(error)
+            # Of brokers that answer nobody, no record can be expected either.
+            self._last_progress_s = self._clock.monotonic()
         else:
             self._recovery.answered()
 

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from typing import Any
 
 import pytest
 
@@ -13,7 +12,7 @@ from sidecar.errors import (
     StalledError,
 )
 from sidecar.events import OutboundBatch, RecordBatch, Refusal
-from sidecar.ports import PartitionListener
+from sidecar.ports import Lag, PartitionListener
 from tests.fakes import MemoryLog, MemorySink, MemorySource
 from tests.flows.harness import DECISIONS, EVENTS, LETTERS, Sidecar, running, written
 from tests.virtual_time import LoopClock, run_virtually
@@ -219,6 +218,13 @@ def test_a_share_that_was_never_revoked_is_gone_with_the_next_one() -> None:
 class _Silent(MemorySource):
     """Says that there are records and hands out none."""
 
+    unreachable = False
+
+    async def lag(self) -> Mapping[int, Lag]:
+        if self.unreachable:
+            raise SourceUnavailableError("connection refused")
+        return await super().lag()
+
     async def poll(self, max_records: int, timeout_s: float) -> RecordBatch | None:
         self._alive()
         await asyncio.sleep(timeout_s)
@@ -240,6 +246,20 @@ def test_a_silent_source_is_built_anew_once_and_then_ends_the_process() -> None:
     once(flow)
 
 
+def test_brokers_that_are_away_for_hours_are_no_stalled_source() -> None:
+    async def flow() -> None:
+        silent = _Silent(written(MemoryLog(), 1, (DECISIONS, LETTERS)), EVENTS)
+        async with running(source=silent, clock=LoopClock()) as sidecar:
+            sidecar.send_amounts(95.0)
+            await asyncio.sleep(60.0)
+            silent.unreachable = True
+            await asyncio.sleep(3 * HOUR_S)
+
+        assert sidecar.sample("sidecar_rebalances_total") == 1.0
+
+    once(flow)
+
+
 def test_a_rebalance_that_takes_long_is_no_stalled_source() -> None:
     class Slow(MemorySource):
         async def deal(self, partitions: Collection[int]) -> None:
@@ -249,9 +269,6 @@ def test_a_rebalance_that_takes_long_is_no_stalled_source() -> None:
                 await asyncio.sleep(600.0)
             self._positions.clear()
             await super().deal(partitions)
-
-        async def lag(self) -> Mapping[int, Any]:
-            return await super().lag()
 
     async def flow() -> None:
         slow = Slow(written(MemoryLog(), 1, (DECISIONS, LETTERS)), EVENTS)
