@@ -27,7 +27,7 @@ from sidecar.events import RecordBatch
 CLIENT_ID = "sidecar-dlq"
 _CLOSE_S = 5.0
 _POLL_S = 0.5
-_POLL_RECORDS = 1_000
+_POLL_RECORDS = 200  # small, so that progress is seen to move while letters are sent slowly
 _PARTITION_FETCH_BYTES = 1 << 20
 
 # Where to look and what to do, by the short word for the cause.
@@ -200,6 +200,8 @@ class LetterTopic:
                 raise TimeoutError(f"no record for {self._request_s:g} s")
             if any(inside.values()):
                 yield record_batch(self._topic, {tp: r for tp, r in inside.items() if r})
+                # Whoever takes the letters may have been at it for minutes.
+                quiet_since = loop.time()
 
     async def _read(self, consumer: AIOKafkaConsumer, tps: Sequence[TopicPartition]) -> Found:
         if self._suspects:

@@ -201,8 +201,8 @@ async def _plan(topic: LetterTopic, wanted: Wanted, terms: Terms, *, echo: bool)
                 tally.skipped[skip] += 1
                 continue
             tally.sent += 1
-            bar.clear()
             if echo:
+                bar.clear()
                 click.echo(line_of(letter))
             bar.draw()
     bar.clear()
@@ -216,7 +216,7 @@ async def _replay(
     resend = Resend(sink, terms)
     bar = Bar(topic)
     try:
-        await resend.run(read(topic, wanted), bar.draw)
+        await resend.run(read(topic, wanted), lambda: bar.draw(f", {resend.tally.sent:,} sent"))
     finally:
         # Also when interrupted: what was sent must be known.
         bar.clear()
@@ -270,11 +270,11 @@ class Bar:
         self._shown = sys.stderr.isatty()
         self._drawn = ""
 
-    def draw(self) -> None:
+    def draw(self, note: str = "") -> None:
         """Draw the line, if it looks other than before."""
         done, of = self._topic.progress
         full = _BAR * done // max(of, 1)
-        line = f"[{'#' * full}{' ' * (_BAR - full)}] {done:,} of {of:,} letters read"
+        line = f"[{'#' * full}{' ' * (_BAR - full)}] {done:,} of {of:,} letters read{note}"
         if self._shown and line != self._drawn:
             click.echo(f"\r\x1b[K{line}", nl=False, err=True)
             self._drawn = line
