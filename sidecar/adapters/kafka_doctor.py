@@ -24,6 +24,7 @@ from aiokafka.errors import (
 )
 from aiokafka.protocol.admin import DescribeConfigsRequest
 from aiokafka.protocol.api import Request
+from aiokafka.protocol.coordination import FindCoordinatorRequest
 
 from sidecar.adapters.kafka_client import bounded, client_arguments, why_unreachable
 from sidecar.adapters.kafka_errors import CONNECT_ERRORS, text_of
@@ -34,14 +35,17 @@ from sidecar.config.settings import KafkaSettings
 
 T = TypeVar("T")
 
+# Numbers of the protocol: kinds of what has settings, and of coordinators.
 _TOPIC, _BROKER = 2, 4
+_GROUP = 0
 _TOPIC_SETTINGS = ("cleanup.policy", "max.message.bytes", "min.insync.replicas")
 _BROKER_SETTINGS = ("group.min.session.timeout.ms", "group.max.session.timeout.ms")
 _UNTOLD: Final = -(2**31)
 _CLOSE_S = 1.0
 _RETRY_S = 0.2
-# Raised for a question that the brokers are too old for, besides errors of the connection.
-_UNANSWERED = (*CONNECT_ERRORS, IncompatibleBrokerVersion, NotImplementedError)
+# What the client raises for a question that the brokers are too old for.
+_TOO_OLD = (IncompatibleBrokerVersion, NotImplementedError)
+_UNANSWERED = (*CONNECT_ERRORS, *_TOO_OLD)
 # A cluster that nobody has used yet makes its offsets topic when it is first asked.
 _NOT_YET = (
     GroupCoordinatorNotAvailableError,
@@ -121,7 +125,7 @@ class _Asking:
             return await bounded(call(), self.left_s())
         except _UNANSWERED as error:
             self.late = self.late or not self.left_s()
-            self.unanswered.append(Unanswered(question, text_of(error)))
+            self.unanswered.append(Unanswered(question, _why(error)))
             return None
 
     async def doors(
@@ -183,9 +187,14 @@ class _Visit:
 
     async def _topics(self, names: Sequence[str]) -> dict[str, Topic]:
         answer = await self._send(TopicsAndRights(list(names)))
-        settings = await self._settings([(_TOPIC, name, _TOPIC_SETTINGS) for name in names])
+        settings = await self._ask.answer(
+            "the topics' settings",
+            lambda: self._settings([(_TOPIC, name, _TOPIC_SETTINGS) for name in names]),
+        )
+        if settings is None:
+            settings = {name: {} for name in names}
         return {
-            name: replace(_topic(code, name, partitions, rights), settings=settings.get(name))
+            name: _topic(code, name, partitions, rights, settings.get(name))
             for code, name, _internal, partitions, rights in answer.topics
         }
 
@@ -205,7 +214,7 @@ class _Visit:
         name = str(self._node)
         found = await self._settings([(_BROKER, name, _BROKER_SETTINGS)])
         if name not in found:
-            raise KafkaError("this user may not read them: it lacks DescribeConfigs")
+            raise KafkaError("this user lacks `DescribeConfigs` on the cluster")
         return found[name]
 
     async def _group(self, name: str) -> Group:
@@ -218,8 +227,9 @@ class _Visit:
                 await asyncio.sleep(_RETRY_S)
 
     async def _group_now(self, name: str) -> Group:
-        coordinator = await self._client.coordinator_lookup(0, name)
-        answer = await self._send(GroupAndRights(name), coordinator)
+        place = await self._send(FindCoordinatorRequest(name, _GROUP))
+        _raise_for(place.error_code)
+        answer = await self._send(GroupAndRights(name), place.coordinator_id)
         code, _name, state, kind, assignor, members, rights = answer.groups[0]
         _raise_for(code)
         who = tuple(Member(client_id, host) for _id, client_id, host, *_ in members)
@@ -231,13 +241,27 @@ class _Visit:
         answer = await self._send(Quorum())
         heard_ms = self._ask.clock.now_ms()
         _raise_for(answer.error_code)
-        (_topic, ((_p, code, leader, _e, _h, voters, _o, _t), *_), _tags), *_ = answer.topics
-        _raise_for(code)
-        theirs_ms = next(voter[3] for voter in voters if voter[0] == leader)
-        return _beyond(theirs_ms, asked_ms, heard_ms)
+        return _beyond(_leader_ms(answer.topics[0][1][0]), asked_ms, heard_ms)
 
 
-def _topic(code: int, name: str, partitions: Sequence[Any], rights: int) -> Topic:
+def _leader_ms(partition: Sequence[Any]) -> int:
+    """Give the moment at which the leader of the quorum answered."""
+    _number, code, leader, _epoch, _end, voters, *_ = partition
+    _raise_for(code)
+    for replica, _offset, _fetched_ms, caught_up_ms, _tags in voters:
+        if replica == leader and caught_up_ms > 0:
+            told: int = caught_up_ms
+            return told
+    raise KafkaError("the leader of the quorum is not known")
+
+
+def _topic(
+    code: int,
+    name: str,
+    partitions: Sequence[Any],
+    rights: int,
+    settings: Mapping[str, str] | None,
+) -> Topic:
     error = for_code(code)
     if error in (TopicAuthorizationFailedError, UnknownTopicOrPartitionError):
         return Topic(name, hidden=error is TopicAuthorizationFailedError)
@@ -250,7 +274,14 @@ def _topic(code: int, name: str, partitions: Sequence[Any], rights: int) -> Topi
         replicas=min((len(each) for _, each, _ in replicas), default=0),
         in_sync=min((len(in_sync) for _, _, in_sync in replicas), default=0),
         rights=_rights(rights),
+        settings=settings,
     )
+
+
+def _why(error: BaseException) -> str:
+    if isinstance(error, _TOO_OLD):
+        return "these brokers do not know the question"
+    return text_of(error)
 
 
 def _rights(bits: int) -> frozenset[Right] | None:

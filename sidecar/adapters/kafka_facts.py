@@ -44,7 +44,7 @@ class Topic:
     rights: frozenset[Right] | None = None
     """None when the brokers did not say."""
     settings: Mapping[str, str] | None = None
-    """None when they may not be read."""
+    """None when they may not be read; empty when the question got no answer."""
 
     def number(self, setting: str) -> int | None:
         """Give a setting that is a number; None when it is not known."""

@@ -12,10 +12,13 @@ import yaml
 
 from sidecar.app.building import BuildRequest, build_bundle
 from sidecar.app.checking import Problem, check_files
-from sidecar.app.checks.check import Severity
+from sidecar.app.checks.check import Check, Severity
+from sidecar.app.checks.cluster import CLUSTER_CHECKS
 from sidecar.app.checks.config import CONFIG_CHECKS
 from sidecar.app.checks.fit import FIT_CHECKS
+from sidecar.app.checks.meeting import Meeting
 from sidecar.app.checks.reference import reference
+from sidecar.app.checks.topics import TOPIC_CHECKS
 from sidecar.bundle.signature import ColumnChoice
 from tests.bundle_factory import build_credit_bundle
 from tests.fakes import FakeClock
@@ -265,6 +268,13 @@ async def test_on_missing_without_a_required_feature_has_no_effect(tmp_path: Pat
 def test_every_check_has_its_case() -> None:
     assert [check.name for check in CONFIG_CHECKS] == list(CONFIG_CASES)
     assert {check.name for check in FIT_CHECKS} - set(FIT_CASES) == {"on-missing-has-no-effect"}
+
+
+@pytest.mark.parametrize("check", [*CLUSTER_CHECKS, *TOPIC_CHECKS], ids=lambda c: c.name)
+def test_every_check_of_a_cluster_is_provoked_on_a_broker(check: Check[Meeting]) -> None:
+    suite = Path(__file__).parents[2] / "integration" / "test_check_kafka.py"
+
+    assert f'"{check.name}"' in suite.read_text(encoding="utf-8")
 
 
 def test_the_page_lists_every_check() -> None:
