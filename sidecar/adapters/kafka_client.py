@@ -251,6 +251,10 @@ async def discard_producer(producer: AIOKafkaProducer, timeout_s: float) -> None
         await asyncio.wait((sender,), timeout=part_s)
     accumulator = getattr(producer, "_message_accumulator", None)
     if accumulator is not None:
+        # A batch that waits for another try is not among the pending ones, from which its own
+        # callback is about to remove it.
+        for waiting in accumulator._batches.values():
+            accumulator._pending_batches.update(waiting)
         accumulator.fail_all(ProducerClosed())
     await close_client(producer, 2 * part_s)
 
