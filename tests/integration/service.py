@@ -19,7 +19,14 @@ from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 import yaml
-from confluent_kafka import Consumer, Message, Producer, TopicPartition
+from confluent_kafka import (
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    Producer,
+    TopicPartition,
+)
 from prometheus_client.parser import text_string_to_metric_families
 
 from sidecar.clock import SystemClock
@@ -34,12 +41,17 @@ _HTTP_S = 5.0
 _END_S = 30.0
 
 
-def eventually(ask: Callable[[], T], what: str, within_s: float = 25.0) -> T:
+def eventually(
+    ask: Callable[[], T], what: str | Callable[[], str], within_s: float = 25.0
+) -> T:
     """Ask until the answer is true, give it, and fail when that takes too long."""
     clock = SystemClock()
     until = clock.monotonic() + within_s
     while not (answer := ask()):
-        assert clock.monotonic() < until, f"{what}: not within {within_s:g} s, but {answer!r}"
+        missed = clock.monotonic() > until
+        assert not missed, (
+            f"not within {within_s:g} s: {what if isinstance(what, str) else what()}"
+        )
         time.sleep(0.03)
     return answer
 
@@ -143,7 +155,7 @@ class Topics:
         """Give what the group has committed, by partition; 0 where it has not."""
         asked = [TopicPartition(self.events, p) for p in range(PARTITIONS)]
         with closing(self._client()) as client:
-            answers = client.committed(asked, _BROKER_S)
+            answers = eventually(lambda: _unless_busy(client, asked), "the committed offsets")
         return {answer.partition: max(0, answer.offset) for answer in answers}
 
     def settled(self) -> bool:
@@ -158,6 +170,16 @@ class Topics:
             "log_level": 0,
         }
         return Consumer(config)
+
+
+def _unless_busy(client: Consumer, asked: list[TopicPartition]) -> list[TopicPartition]:
+    """Ask what is committed; nothing while the broker is still finding its coordinator."""
+    try:
+        return client.committed(asked, _BROKER_S)
+    except KafkaException as error:
+        if error.args[0].code() != KafkaError.NOT_COORDINATOR:
+            raise
+        return []
 
 
 def _output(message: Message) -> Output:
@@ -290,7 +312,7 @@ class Sidecar:
         """Ask a probe."""
         status, body = self.get(path)
         causes = json.loads(body)["reasons"]
-        codes = tuple(cause["code"] for cause in causes)
+        codes = tuple(sorted(cause["code"] for cause in causes))
         return Probe(status, codes, " ".join(cause["message"] for cause in causes))
 
     def becomes(self, *codes: str) -> Probe:
@@ -300,9 +322,9 @@ class Sidecar:
         def look() -> bool:
             nonlocal seen
             seen = self.probe()
-            return seen[:2] == (503 if codes else 200, codes)
+            return seen.codes == tuple(sorted(codes)) and (seen.status == 200) != bool(codes)
 
-        eventually(look, f"/readyz with {codes}")
+        eventually(look, lambda: f"/readyz with {codes}, not {seen}")
         return seen
 
     def sample(self, name: str, **labels: str) -> float:
