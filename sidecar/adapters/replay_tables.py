@@ -72,6 +72,7 @@ class TableFile:
             raise unreadable(path, error) from error
         try:
             self._events = RowEvents(str(path), features, choice, self._reader.head(), topic)
+            self._progress = self._reader.progress()
         except BaseException:
             self._reader.close()
             raise
@@ -84,7 +85,7 @@ class TableFile:
     @property
     def progress(self) -> tuple[int, int]:
         """How much is read, and of how much: bytes, or rows of Parquet."""
-        return self._reader.progress()
+        return self._progress
 
     async def batches(self, max_records: int) -> AsyncIterator[RecordBatch]:
         """Give the records in the order of the rows; once.
@@ -97,6 +98,7 @@ class TableFile:
         """
         try:
             for rows in self._reader.rows(self._events.wanted, max_records):
+                self._progress = self._reader.progress()
                 for batch in batches_of(self._events.records(rows)):
                     yield batch
         finally:
@@ -218,8 +220,9 @@ class _Parquet:
         try:
             for batch in self._file.iter_batches(max_rows, columns=list(wanted)):
                 columns = {name: self._values(batch.column(name)) for name in wanted}
-                yield Rows(columns, {}, self._done, batch.num_rows)
+                first = self._done
                 self._done += batch.num_rows
+                yield Rows(columns, {}, first, batch.num_rows)
         except self._arrow.ArrowException as error:
             raise _fault(self._path, f"cannot be read: {error}", _MEND) from error
 
