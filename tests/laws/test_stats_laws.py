@@ -43,7 +43,9 @@ def test_an_edge_moves_down_by_at_most_a_128th_of_its_distance(
 
 
 @given(
-    st.lists(st.integers(-300, 300) | st.integers(1 - 2**53, 2**53 - 1), unique=True, max_size=30),
+    st.lists(
+        st.integers(-300, 300) | st.integers(1 - 2**53, 2**53 - 1), unique=True, max_size=30
+    ),
     st.data(),
 )
 def test_categories_are_counted_exactly(categories: list[int], data: st.DataObject) -> None:

@@ -17,7 +17,8 @@ def test_a_missing_extra_is_named_with_its_mend(monkeypatch: pytest.MonkeyPatch)
     assert result.output == (
         "Error: the demo: 1 fault\n"
         "  1. rich: the package is not installed\n"
-        "     Mend: install this package with its extra `demo`, or run `make demo` in a checkout\n"
+        "     Mend: install this package with its extra `demo`, "
+        "or run `make demo` in a checkout\n"
     )
 
 
