@@ -353,10 +353,6 @@ class Sidecar:
 
     # --- its end -----------------------------------------------------------------------------
 
-    @property
-    def alive(self) -> bool:
-        return self._process.poll() is None
-
     def ends(self, within_s: float = _END_S) -> int:
         """Wait for its end, and give the exit code."""
         return self._process.wait(within_s)
