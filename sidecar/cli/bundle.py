@@ -21,8 +21,13 @@ _FOLDER = click.argument("folder", type=click.Path(path_type=Path))
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
 
-def _names(name: str, text: str) -> Callable[[_Command], _Command]:
-    """Give an option for names, between commas or repeated."""
+def names_option(name: str, text: str) -> Callable[[_Command], _Command]:
+    """Give an option for names, between commas or repeated.
+
+    Args:
+        name: Of the option, with its dashes.
+        text: What its help says.
+    """
     return click.option(
         name,
         multiple=True,
@@ -43,6 +48,8 @@ def bundle() -> None:
 
     A bundle is a folder with the model, its signature, what the reference rows look like, and
     rows with known answers; versioned as one thing.
+
+    Example: sidecar bundle build --help
     """
 
 
@@ -59,11 +66,11 @@ def bundle() -> None:
 @click.option("--version", required=True, help="Version of the model.")
 @click.option("--label", default="", help="Column that holds the truth.")
 @click.option("--time", default="", help="Column that holds the time of the row.")
-@_names("--group", "Columns by which quality is compared.")
-@_names("--labels", "Class names in the order of the scores, when the model has none.")
-@_names("--features", "Columns that the model takes, in its order; found when absent.")
-@_names("--categorical", "Whole numbers to count by value, however many there are.")
-@_names(
+@names_option("--group", "Columns by which quality is compared.")
+@names_option("--labels", "Class names in the order of the scores, when the model has none.")
+@names_option("--features", "Columns that the model takes, in its order; found when absent.")
+@names_option("--categorical", "Whole numbers to count by value, however many there are.")
+@names_option(
     "--numeric", "Whole numbers to count by size, however few; events may then have fractions."
 )
 @click.option(
@@ -110,7 +117,7 @@ def build(
         out=out,
         name=name,
         version=version,
-        created=_rfc3339(SystemClock().now_ms()),
+        created=rfc3339(SystemClock().now_ms()),
         columns=ColumnChoice(
             label=label,
             time=time,
@@ -125,7 +132,7 @@ def build(
         intended_use=intended_use,
         force=force,
     )
-    built = build_bundle(request, _show_progress)
+    built = build_bundle(request, show_progress)
     click.echo(describe(built))
     click.echo(f"\nWritten to {out}")
 
@@ -156,11 +163,22 @@ def verify(folder: Path) -> None:
     click.echo(f"{name} {version}: {len(found.golden)} golden rows agree")
 
 
-def _show_progress(done: int, of: int) -> None:
+def show_progress(done: int, of: int) -> None:
+    """Count the rows on a terminal, and nowhere else.
+
+    Args:
+        done: Rows that are done.
+        of: All rows.
+    """
     if sys.stderr.isatty():
         click.echo(f"\r{done:,} of {of:,} rows", nl=done == of, err=True)
 
 
-def _rfc3339(epoch_ms: int) -> str:
+def rfc3339(epoch_ms: int) -> str:
+    """Write an instant in UTC, to the second.
+
+    Args:
+        epoch_ms: Milliseconds since the Unix epoch.
+    """
     moment = datetime.fromtimestamp(epoch_ms // 1000, UTC)
     return moment.isoformat().replace("+00:00", "Z")

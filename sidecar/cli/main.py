@@ -21,7 +21,7 @@ HELP = """Kafka events in, decisions out, drift in the metrics.
 \b
 Examples:
   sidecar demo
-  sidecar bundle build --help
+  sidecar init --model model.onnx --reference rows.csv --label repaid
   sidecar check --connect sidecar.yaml
   sidecar run sidecar.yaml
 
@@ -43,6 +43,7 @@ class Subcommand(NamedTuple):
 
 
 SUBCOMMANDS = {
+    "init": Subcommand("sidecar.cli.init", "init", "Make config, bundle and tests of a model."),
     "run": Subcommand("sidecar.cli.run", "run", "Run the sidecar of a config file."),
     "check": Subcommand("sidecar.cli.check", "check", "List everything that is wrong first."),
     "test": Subcommand("sidecar.cli.test", "run_tests", "Run the unit tests of a config."),
@@ -53,6 +54,9 @@ SUBCOMMANDS = {
     "bundle": Subcommand("sidecar.cli.bundle", "bundle", "Build and check model bundles."),
     "schema": Subcommand("sidecar.cli.schema", "schema", "Print the schemas of all records."),
     "demo": Subcommand("sidecar.cli.demo", "demo", "Show the whole product on this machine."),
+    "completion": Subcommand(
+        "sidecar.cli.completion", "completion", "Print the completion script of a shell."
+    ),
 }
 
 # Packages of the optional extras, by the name under which they are imported.
