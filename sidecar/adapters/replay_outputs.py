@@ -4,7 +4,7 @@ A file is written beside its place and moved there when all went well, so that n
 half of what it should be.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, Protocol
 
 import msgspec
 import numpy as np
-from msgspec.structs import fields
+from msgspec.structs import astuple, fields
 
 from sidecar.adapters.replay_records import KeptRecord, encode_record
 from sidecar.errors import Finding, UserError
@@ -170,11 +170,11 @@ class _DecisionTable:
         self._writer.close()
 
     def write(self, records: RecordBatch, part: OutboundSlice) -> None:
-        decisions = [self._decode(value or b"") for value in part.values]
-        columns: dict[str, Sequence[Any] | np.ndarray[Any, Any]] = {
-            name: [getattr(decision, name) for decision in decisions] for name in self._names
-        }
-        times = [decision.event_time.removesuffix("Z") for decision in decisions]
+        decisions = [astuple(self._decode(value or b"")) for value in part.values]
+        columns: dict[str, Any] = dict(
+            zip(self._names, zip(*decisions, strict=True), strict=True)
+        )
+        times = [time.removesuffix("Z") for time in columns["event_time"]]
         columns["event_time"] = np.array(times, "datetime64[ms]")
         columns["partition"] = [part.partition] * len(decisions)
         columns["offset"] = records.offsets[list(part.rows)]

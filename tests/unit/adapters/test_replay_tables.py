@@ -250,17 +250,17 @@ def test_lines_that_are_no_object_stand_as_they_are(tmp_path: Path) -> None:
 
 
 def test_columns_that_are_named_and_not_there_are_all_listed(tmp_path: Path) -> None:
-    path = as_csv(tmp_path / "t", [{"amont": 1, "b": 2}])
+    path = as_csv(tmp_path / "t", [{"price": 1, "b": 2}])
 
     with pytest.raises(UserError) as caught:
         TableFile(path, SIGNATURE, TableColumns(id="name", key="b"), "t")
 
     assert caught.value.findings == (
-        Finding("--id", "there is no column `name`", "the columns are amont, b"),
+        Finding("--id", "there is no column `name`", "the columns are price, b"),
         Finding(
             str(path),
             "no column has the name of a feature",
-            "name them as the model does; the columns are amont, b",
+            "name them as the model does; the columns are price, b",
         ),
     )
 

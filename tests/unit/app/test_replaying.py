@@ -58,10 +58,11 @@ class Bench:
         columns: TableColumns | None = None,
         every: str = "",
         batch: int = 4_096,
+        as_live: bool = False,
         **sections: Any,
     ) -> ReplayReport:
         config = self.folder / "sidecar.yaml"
-        model = {"bundle": str(self.bundle), "max_batch_records": batch}
+        model = {"bundle": str(self.bundle), "max_batch_records": batch, "timeout": "1ms"}
         config.write_text(yaml.safe_dump({**SECTIONS, "model": model, **sections}))
         choice = InputChoice(name=str(source), columns=columns or TableColumns())
         request = ReplayRequest(
@@ -70,6 +71,7 @@ class Bench:
             dead_letters=self.folder / "letters.jsonl",
             report=self.folder / "report.json",
             every=Duration.parse(every) if every else None,
+            as_live=as_live,
         )
         loaded = load_settings(config, {})
         return asyncio.run(replay(loaded, request, clock=FakeClock(), environ={}))
@@ -182,6 +184,17 @@ def test_a_cloud_event_in_a_line_has_its_own_time(bench: Bench) -> None:
         START,
         "2026-03-01T12:00:01.000Z",
     ]
+
+
+def test_the_model_may_take_its_time_unless_asked_otherwise(bench: Bench) -> None:
+    """A run of 40,000 rows takes more than the millisecond that the config allows."""
+    path = bench.write("e.jsonl", [line(event(f"e{at}", amount=100)) for at in range(40_000)])
+
+    calm = bench.replay(path, batch=65_536)
+    hurried = bench.replay(path, batch=65_536, as_live=True)
+
+    assert calm.reasons == {"confident": 40_000}
+    assert hurried.reasons == {"model_timeout": 40_000}
 
 
 # --- records -------------------------------------------------------------------------------
