@@ -3,7 +3,9 @@
 import os
 from typing import Any
 
+import numpy as np
 import onnxruntime
+from numpy.typing import NDArray
 from onnxruntime import RunOptions
 
 from sidecar.bundle.graph import Graph, Port
@@ -12,15 +14,24 @@ from sidecar.ports import RawOutputs, Tensors
 
 __all__ = ["OnnxModel", "RunOptions"]
 
+# onnxruntime adds in another order for few rows, so that the last digit of an answer depends on
+# who else is in the batch: linear models for one row, tree ensembles on several threads for up
+# to 50 (they share out the trees then, and the rows above). A batch that is filled up answers
+# each row as any other batch does.
+_LEAST_ROWS = 2
+_LEAST_ROWS_OF_TREES = 64
+_TREES = b"TreeEnsemble"
+
 _ONE_FILE = "save the model in one file, with its weights inside, and only standard operators"
 
 
 class OnnxModel:
     """A session on one processor or more. Runs are blocking; nothing here knows of asyncio."""
 
-    def __init__(self, session: onnxruntime.InferenceSession) -> None:
+    def __init__(self, session: onnxruntime.InferenceSession, least_rows: int) -> None:
         """Describe an open session; see `open`."""
         self._session = session
+        self._least_rows = least_rows
         meta = session.get_modelmeta()
         self.graph = Graph(
             inputs=tuple(map(_port, session.get_inputs())),
@@ -63,10 +74,11 @@ class OnnxModel:
         except Exception as exc:  # onnxruntime's exceptions have no base class
             finding = Finding("model.onnx", f"cannot be loaded: {_first_line(exc)}", _ONE_FILE)
             raise BundleError("the model is refused", [finding]) from exc
-        return cls(session)
+        trees = threads > 1 and _TREES in content
+        return cls(session, _LEAST_ROWS_OF_TREES if trees else _LEAST_ROWS)
 
     def run(self, tensors: Tensors, options: RunOptions | None = None) -> RawOutputs:
-        """Run the model on one batch.
+        """Run the model on one batch. The answer of a row does not depend on the others.
 
         Args:
             tensors: One per input, by name.
@@ -78,11 +90,21 @@ class OnnxModel:
         Raises:
             ScorerUnavailableError: onnxruntime refuses or fails; its reason is in the message.
         """
+        rows = len(next(iter(tensors.values())))
+        filled = {name: _fill(tensor, self._least_rows) for name, tensor in tensors.items()}
         try:
-            outputs: list[Any] = self._session.run(self._names, dict(tensors), options)
+            outputs: list[Any] = self._session.run(self._names, filled, options)
         except Exception as exc:  # onnxruntime's exceptions have no base class
             raise ScorerUnavailableError(_first_line(exc)) from exc
-        return dict(zip(self._names, outputs, strict=True))
+        return {name: output[:rows] for name, output in zip(self._names, outputs, strict=True)}
+
+
+def _fill(tensor: NDArray[Any], least: int) -> NDArray[Any]:
+    """Repeat the last row until there are enough."""
+    missing = least - len(tensor)
+    if missing <= 0 or not len(tensor):
+        return tensor
+    return np.concatenate((tensor, np.repeat(tensor[-1:], missing, axis=0)))
 
 
 def _port(arg: Any) -> Port:

@@ -26,6 +26,8 @@ from tests.onnx_graphs import (
     regression_manifest,
 )
 
+MODELS = Path(__file__).parents[2] / "data" / "models"
+
 FOR_EVER = 1e9
 """Rounds that take minutes; a run of them is always ended early."""
 
@@ -268,3 +270,26 @@ def test_a_file_that_changed_after_loading_is_refused(tmp_path: Path) -> None:
         opened(bundle)
 
     assert faults(error) == ["model.onnx: changed since the bundle was loaded"]
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize(
+    "name", ["diabetes_lightgbm", "diabetes_sklearn", "wine_lightgbm", "iris_logits"]
+)
+def test_the_answer_of_a_row_does_not_depend_on_its_batch(name: str, threads: int) -> None:
+    content = (MODELS / f"{name}.onnx").read_bytes()
+    model = OnnxModel.open(content, threads=threads)
+    (port,) = model.graph.inputs
+    assert port.shape is not None
+    width = port.shape[1] or 0
+    matrix = np.random.default_rng(1).normal(size=(300, width)).astype(np.float32)
+
+    together = model.run({port.name: matrix})
+    apart = [
+        model.run({port.name: part}) for part in np.split(matrix, [1, 3, 10, 40, 99, 163, 200])
+    ]
+
+    for output, whole in together.items():
+        if isinstance(whole, np.ndarray):
+            parts = np.concatenate([part[output] for part in apart])
+            np.testing.assert_array_equal(parts, whole)
