@@ -10,6 +10,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import time
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
@@ -202,7 +203,12 @@ class KafkaBroker:
 
     def freeze(self) -> None:
         """Let it hang: connections stay open, nothing is answered."""
-        self._running().send_signal(signal.SIGSTOP)
+        process = self._running()
+        process.send_signal(signal.SIGSTOP)
+        # The signal stops one thread after the other, and each may answer a request before.
+        threads = Path(f"/proc/{process.pid}/task")
+        while not all(_is_stopped(thread) for thread in threads.iterdir()):
+            time.sleep(0.01)  # ends at once: nothing can hold a stop up
 
     def thaw(self) -> None:
         """Undo `freeze`."""
@@ -260,3 +266,11 @@ class KafkaBroker:
 def _done(futures: Mapping[Any, Any]) -> None:
     for future in futures.values():
         future.result(_ADMIN_S)
+
+
+def _is_stopped(thread: Path) -> bool:
+    try:
+        state = (thread / "stat").read_text(encoding="ascii").rpartition(")")[2].split()[0]
+    except OSError:
+        return True  # it ended
+    return state == "T"

@@ -536,7 +536,7 @@ async def test_copies_leaders_and_advertised_addresses_of_two_brokers(
     pair.create(case.decisions, [1, 2], min_insync_replicas="1")
     pair.create(case.dead_letters, [1, 2], min_insync_replicas="2")
 
-    both = await case.problems()
+    both = await until_all_are_there(case)
     pair.second.kill()
     # The first names the other one's address until the controller misses it, some 9 s later.
     killed = await case.problems()
@@ -554,6 +554,15 @@ async def test_copies_leaders_and_advertised_addresses_of_two_brokers(
         ("partition-has-no-leader", "$.topics.events"),
         ("too-few-copies", "$.topics.dead_letters"),
     } <= {(p.check, p.path) for p in alone}
+
+
+async def until_all_are_there(case: Case) -> list[Problem]:
+    """Ask again until both brokers know each topic: the first answers before the other does."""
+    while True:
+        told = await case.problems()
+        if not any(p.check in ("topic-is-missing", "partition-has-no-leader") for p in told):
+            return told
+        await asyncio.sleep(0.2)
 
 
 async def until_leaderless(case: Case) -> list[Problem]:
