@@ -10,7 +10,7 @@ SidecarError
 │   ├── OwnershipLostError      the partitions belong to somebody else: drop what is in flight
 │   ├── ScorerUnavailableError  `decide` turns this one into a fallback decision
 │   └── ScorerTimeoutError      likewise
-└── FatalError                  drain and exit non-zero; the last good offset holds
+└── FatalError                  end and exit non-zero; the last good offset holds
     ├── ModelContractError      the model's inputs or outputs are not what the bundle says
     ├── OffsetOrderError        the bookkeeping broke; going on could lose records
     └── StalledError            a client makes no progress and cannot be revived
@@ -105,7 +105,7 @@ class ScorerTimeoutError(ScorerUnavailableError):
 
 
 class FatalError(SidecarError):
-    """Going on would harm; the process drains and exits non-zero."""
+    """Going on would harm; the process ends and exits non-zero."""
 
 
 class ModelContractError(FatalError):

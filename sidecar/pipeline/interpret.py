@@ -172,6 +172,8 @@ def _zipmap(
         return np.fromiter(values, np.float64, records * count).reshape(records, count)
     except KeyError as exc:
         raise ModelContractError("the model gives no score for a class that is listed") from exc
+    except (TypeError, ValueError) as exc:
+        raise ModelContractError(f"the model gives scores that are none: {exc}") from exc
 
 
 def _output(outputs: RawOutputs, name: str) -> Any:

@@ -190,3 +190,18 @@ def test_whatever_the_numbers_are_each_row_has_an_answer_or_a_reason(
     assert ((found.label >= 0) & (found.label < 3)).all()
     assert ((found.confidence[answered] >= 0) & (found.confidence[answered] <= 1)).all()
     assert np.isfinite(found.score[answered]).all()
+
+
+@pytest.mark.parametrize("row", [{"no": "much", "yes": "little"}, ["no", "yes"], None])
+def test_maps_that_hold_no_scores_break_the_contract(row: object) -> None:
+    spec = ModelSpec(
+        task=Task.BINARY,
+        inputs=(),
+        scores=("p",),
+        form=ScoreForm.ZIPMAP,
+        labels=("no", "yes"),
+        classes=("no", "yes"),
+    )
+
+    with pytest.raises(ModelContractError):
+        Interpreter(spec, "max_probability").interpret({"p": [row]}, 1)
