@@ -304,7 +304,7 @@ def _flow(value: Any) -> str:
     if isinstance(value, list):
         return f"[{', '.join(map(_flow, value))}]"
     if isinstance(value, str):
-        return _word(_DOLLAR.sub("$$$$", value))
+        return _word(_DOLLAR.sub("$$", value))
     return json.dumps(value)
 
 
