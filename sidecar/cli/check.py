@@ -5,7 +5,8 @@ import logging
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -57,14 +58,27 @@ def check(
 
     Example: sidecar check --connect sidecar.yaml
     """
-    # What the client logs on the way is found out by its cause, and said once.
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL + 1)
     connect_s = timeout if connect else None
-    problems = asyncio.run(check_files(configs, os.environ, SystemClock(), connect_s=connect_s))
+    with _quiet("aiokafka"):
+        problems = asyncio.run(
+            check_files(configs, os.environ, SystemClock(), connect_s=connect_s)
+        )
     _FORMATS[form](problems, configs)
     found = {problem.severity for problem in problems}
     denied = {Severity.ERROR, *([Severity.WARNING] if deny_warnings else [])}
     raise SystemExit(1 if found & denied else 0)
+
+
+@contextmanager
+def _quiet(library: str) -> Iterator[None]:
+    """Keep a library's lines back: what it meets is found out by its cause, and said once."""
+    logger = logging.getLogger(library)
+    level = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _as_text(problems: Sequence[Problem], configs: Sequence[Path]) -> None:
