@@ -15,8 +15,6 @@ from loadtests.topics import PARTITIONS, Topics
 from sidecar.clock import SystemClock
 from tests.brokers.kafka import KafkaBroker
 
-RESULTS = Path(__file__).parent / "results"
-
 
 def main() -> int:
     """Run the race and write the report."""
@@ -30,7 +28,7 @@ def main() -> int:
             except RunFailedError as error:
                 print(error, file=sys.stderr)
                 return 1
-        alone = stages.measure(plan.bundle)
+        alone = stages.measure(stages.line(plan.bundle))
     settings = {
         "records": options.records,
         "rounds": options.rounds,
@@ -51,7 +49,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--records", type=int, default=2_000_000, help="events on the topic")
     parser.add_argument("--only", nargs="+", choices=names, help="leave the others out")
     parser.add_argument("--brokers", help="host:port of a Kafka that is there already")
-    parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the report")
+    parser.add_argument("--out", type=Path, default=report.RESULTS, help="folder of the report")
     return parser.parse_args()
 
 

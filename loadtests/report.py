@@ -19,10 +19,11 @@ _PACKAGES = (
     "sidecar", "aiokafka", "msgspec", "numpy", "onnxruntime", "prometheus-client", "uvloop",
 )  # fmt: skip
 _ROOT = Path(__file__).parent.parent
+RESULTS = Path(__file__).parent / "results"
 
 
 class Conditions(msgspec.Struct, frozen=True):
-    """Where and with what the race was run."""
+    """Where and with what something was measured."""
 
     date: str
     commit: str
@@ -64,26 +65,49 @@ def conditions(settings: Mapping[str, str | int | float]) -> Conditions:
 
 def write(report: Report, folder: Path) -> Path:
     """Write the report as JSON and as Markdown, and give the path of the latter."""
-    name = f"{report.conditions.date}-{report.conditions.commit.rstrip('+')}"
+    return write_page(report, report.conditions, markdown(report), folder)
+
+
+def write_page(
+    report: msgspec.Struct, where: Conditions, page: str, folder: Path, what: str = ""
+) -> Path:
+    """Write figures as JSON and the page that shows them, named by date and commit.
+
+    Args:
+        report: The figures.
+        where: Their conditions.
+        page: Markdown.
+        folder: Made if need be.
+        what: Beginning of the name.
+
+    Returns:
+        The path of the page.
+    """
     folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{what}{where.date}-{where.commit.rstrip('+')}.md"
     text = msgspec.json.format(msgspec.json.encode(report), indent=1)
-    (folder / f"{name}.json").write_bytes(text + b"\n")
-    page = folder / f"{name}.md"
-    page.write_text(markdown(report))
-    return page
+    path.with_suffix(".json").write_bytes(text + b"\n")
+    path.write_text(page)
+    return path
 
 
-def markdown(report: Report) -> str:
-    """Give the report as a page."""
-    where = report.conditions
-    lines = [
-        f"# Load test {where.date}, commit {where.commit}",
+def heading(title: str, where: Conditions) -> list[str]:
+    """Give the lines of a page that say where and with what it was measured."""
+    return [
+        f"# {title} {where.date}, commit {where.commit}",
         "",
         f"{where.cpu}, {where.cores} cores, {where.memory_gib} GiB, {where.system}, "
         f"Python {where.python}.",
         ", ".join(f"{name} {number}" for name, number in where.versions.items()) + ".",
         ", ".join(f"{name} {value}" for name, value in where.settings.items()) + ".",
         "",
+    ]
+
+
+def markdown(report: Report) -> str:
+    """Give the report as a page."""
+    lines = [
+        *heading("Load test", report.conditions),
         *_summary(report.rounds),
         "",
         *_by_round(report.rounds),

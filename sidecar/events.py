@@ -11,7 +11,7 @@ A column is a numpy array with one entry per row, or a list where numpy has no f
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum, StrEnum
-from typing import Annotated, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 from msgspec import Meta, Struct
@@ -43,7 +43,10 @@ class RejectCode(StrEnum):
     MALFORMED_JSON = "malformed_json"
     MALFORMED_MSGPACK = "malformed_msgpack"
     INVALID_UTF8 = "invalid_utf8"
+    MALFORMED_AVRO = "malformed_avro"
+    MALFORMED_PROTOBUF = "malformed_protobuf"
     REGISTRY_PREFIX = "registry_prefix"
+    UNKNOWN_SCHEMA = "unknown_schema"
     UNSUPPORTED_FORMAT = "unsupported_format"
     WRONG_TYPE = "wrong_type"
     MISSING_FIELD = "missing_field"
@@ -52,6 +55,10 @@ class RejectCode(StrEnum):
     NUMBER_OUT_OF_RANGE = "number_out_of_range"
     INVALID_TIME = "invalid_time"
     UNKNOWN_MODEL = "unknown_model"
+    INVALID_TENSOR = "invalid_tensor"
+    NOT_ONE_ROW = "not_one_row"
+    NO_REQUEST = "no_request"
+    NO_RESPONSE = "no_response"
     OUTPUT_REFUSED = "output_refused"
     UNREADABLE_RECORD = "unreadable_record"
 
@@ -239,7 +246,8 @@ class ScoreBatch:
 
     `label` is an index into the model's labels, -1 where there is none. `confidence` is NaN
     where the model gives none (a regression). `reason` is `Reason.CONFIDENT` where the model
-    answered, else why it did not; the other columns mean nothing there.
+    answered, else why it did not; the other columns mean nothing there, but for `label` where
+    it is `Reason.UPSTREAM`: what the model would have said, -1 where it was not asked.
     """
 
     label: CodeColumn
@@ -266,6 +274,9 @@ class DecisionBatch:
     behind them labels that only an upstream prediction of this batch has."""
     rules: tuple[str, ...]
     """What `rule` points into."""
+    shadow: CodeColumn | None = None
+    """What the model says where an upstream prediction was taken, -1 elsewhere and where it
+    gave no answer; an index into the model's labels. None when it is not asked about those."""
 
     def __len__(self) -> int:
         """Count the decisions."""
@@ -283,6 +294,7 @@ class DecisionBatch:
             source=self.source[positions],
             reason=self.reason[positions],
             rule=self.rule[positions],
+            shadow=None if self.shadow is None else self.shadow[positions],
         )
 
 
@@ -350,3 +362,73 @@ class Decision(Struct, omit_defaults=True, gc=False):
     """The fallback rule that fired, when `source` is `rule`."""
     flags: list[str] | None = None
     """Quality faults that did not stop the decision: `missing_feature`, `future_time`."""
+
+
+Severity = Literal["warning", "critical"]
+DriftKind = Literal["feature", "score", "confidence", "label", "dataset"]
+
+
+class SignalBin(Struct, frozen=True, gc=False):
+    """One bin of a feature or answer, with its share on both sides."""
+
+    name: str
+    """What is in it: a range of numbers, a category, `missing`, `unseen` or `out of range`."""
+    reference: float
+    """Share of the reference."""
+    current: float
+    """Share of the window."""
+
+
+class SignalEvidence(Struct, omit_defaults=True, gc=False):
+    """The numbers that a signal rests on: one window when it was evaluated."""
+
+    window_start: str
+    """Event time, RFC 3339, inclusive."""
+    window_end: str
+    """Event time, RFC 3339, exclusive."""
+    records: int
+    """Records of the window that were counted."""
+    psi: float | None = None
+    """Population stability index, in nats."""
+    psi_excess: float | None = None
+    """The same without what it is on average with nothing drifting."""
+    critical_value: float | None = None
+    """What `psi` passes by chance at `monitors.drift.false_discovery_rate`."""
+    p_value: float | None = None
+    """Chance of a `psi` this large while the true one is no larger than what is tolerated."""
+    bins: list[SignalBin] | None = None
+    """The bins that differ most, the worst first."""
+    features: list[str] | None = None
+    """Of the data set: the features that drift."""
+    features_watched: int | None = None
+    """Of the data set: how many features are watched."""
+
+
+class Signal(Struct, omit_defaults=True, gc=False):
+    """Something that the monitors found, the value of a record of the signals topic (JSON).
+
+    Further kinds may come; a reader passes over those that it does not know.
+    """
+
+    id: str
+    """The same whenever the same finding is told again."""
+    kind: str
+    """`drift_began` or `drift_ended`."""
+    event_time: str
+    """Event time at which it was found, RFC 3339, UTC, milliseconds: the end of the window."""
+    name: str
+    """The sidecar's name."""
+    model: str
+    version: str
+    """Of the model."""
+    subject: DriftKind
+    """What drifts; `dataset` is the features together."""
+    window: str
+    """Length of the window as the config writes it, `5m`."""
+    severity: Severity
+    """`warning` or `critical`: past `monitors.drift.warning_delta`, or past `delta`."""
+    since: str
+    """Event time since when it was seen, RFC 3339."""
+    evidence: SignalEvidence
+    feature: str | None = None
+    """The feature's name, where `subject` is `feature`."""

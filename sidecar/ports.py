@@ -5,13 +5,13 @@ called from the event loop alone.
 """
 
 from collections.abc import Awaitable, Collection, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, Protocol
 
 from numpy.typing import NDArray
 
 from sidecar.events import (
     DecisionBatch,
-    EventBatch,
     OutboundBatch,
     RecordBatch,
     Refusal,
@@ -46,6 +46,22 @@ class Lag(NamedTuple):
     def records(self) -> int:
         """Records that are there and not read yet."""
         return max(0, self.end - self.position)
+
+
+class Place(NamedTuple):
+    """Where one partition of the events topic stands."""
+
+    committed: int | None
+    """Next offset that the group reads; None when it has none."""
+    end: int
+    """Offset that the next record of the partition will get."""
+
+
+class StateRecord(NamedTuple):
+    """A record of the state topic."""
+
+    key: bytes | None
+    value: bytes | None
 
 
 class Source(Protocol):
@@ -85,6 +101,14 @@ class Source(Protocol):
         """
         ...
 
+    async def places(self, partitions: Collection[int]) -> Mapping[int, Place]:
+        """Ask the brokers where partitions stand; those that are not ours are left out.
+
+        Raises:
+            SourceUnavailableError: No answer.
+        """
+        ...
+
     async def commit(self, offsets: Mapping[int, int]) -> None:
         """Commit the next offset to read, by partition.
 
@@ -104,6 +128,42 @@ class Source(Protocol):
 
     async def close(self, timeout_s: float) -> None:
         """Leave the group. Ends within `timeout_s`, raises nothing."""
+        ...
+
+
+class StateLog(Protocol):
+    """The state topic, read from its beginning and then followed; every partition of it."""
+
+    async def start(self) -> None:
+        """Connect; goes on where it stood when it is repeated.
+
+        Raises:
+            SourceUnavailableError: No broker answers, or the topic is missing.
+        """
+        ...
+
+    async def poll(self, timeout_s: float) -> Sequence[StateRecord]:
+        """Give what has been written, committed records alone; empty when nothing was.
+
+        Raises:
+            SourceUnavailableError: The client is broken; `start` may revive it.
+        """
+        ...
+
+    async def remaining(self) -> int:
+        """Count the offsets between where reading stands and what is written at this moment.
+
+        Raises:
+            SourceUnavailableError: No broker answers.
+        """
+        ...
+
+    def reread(self) -> None:
+        """Read everything again, from the beginning."""
+        ...
+
+    async def close(self, timeout_s: float) -> None:
+        """Disconnect. Ends within `timeout_s`, raises nothing."""
         ...
 
 
@@ -136,6 +196,43 @@ class Sink(Protocol):
         ...
 
 
+class Ledger(Protocol):
+    """Makes what was sent final: offsets, and the state that belongs to them."""
+
+    atomic: bool
+    """Whether what is sent is seen only when its offsets are committed, both or neither."""
+
+    async def begin(self, partitions: Collection[int]) -> None:
+        """Get ready for these input partitions; whoever had them before can write no more.
+
+        Raises:
+            SinkUnavailableError: With the reason that `/readyz` shows.
+        """
+        ...
+
+    async def commit(
+        self, offsets: Mapping[int, int], state: OutboundBatch
+    ) -> Sequence[Refusal]:
+        """Write state, then commit the next offset to read, by input partition.
+
+        There may be state of a partition without an offset.
+
+        Returns:
+            The state records that the broker refuses for good.
+
+        Raises:
+            OwnershipLostError: A partition belongs to another member.
+            SourceUnavailableError: No answer in time; nothing is known about the commit.
+            SinkUnavailableError: The state could not be written, and nothing is committed; or,
+                where it is atomic, nothing is known about the commit.
+        """
+        ...
+
+    async def end(self, partitions: Collection[int]) -> None:
+        """Let go of these input partitions; what is not committed is given up."""
+        ...
+
+
 class Scorer(Protocol):
     """Runs the model."""
 
@@ -153,19 +250,74 @@ class Scorer(Protocol):
         ...
 
 
+SchemaId = int | str
+"""What names a schema in its registry: a number, or a GUID as text."""
+
+
+class PayloadReader(Protocol):
+    """A schema that reads payloads. Pure: what it needs of the registry it has."""
+
+    encoding: Literal["avro", "protobuf"]
+
+    def read(self, body: bytes) -> object:
+        """Give a payload as maps, lists and scalars.
+
+        Args:
+            body: What follows the schema's id; for Protobuf it begins with the place of the
+                message in its file.
+
+        Raises:
+            MalformedPayloadError: The bytes are not what the schema says.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PlainJson:
+    """A JSON Schema: its payloads are JSON, which the model's own signature checks."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownSchema:
+    """The registry has no such schema, or one that cannot be used."""
+
+    why: str
+    """For people."""
+
+
+Schema = PayloadReader | PlainJson | UnknownSchema
+Schemas = Mapping[SchemaId, Schema]
+
+
+class SchemaRegistry(Protocol):
+    """Where producers keep the schemas of what they send."""
+
+    async def schema(self, schema_id: SchemaId) -> Schema:
+        """Ask for a schema and all that it refers to.
+
+        Raises:
+            RegistryUnavailableError: No answer, or a refusal; may be repeated.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Disconnect; raises nothing."""
+        ...
+
+
 class Observer(Protocol):
     """Watches decided batches. What it raises switches it off, and nothing else happens."""
 
     name: str
 
-    def observe(self, decisions: DecisionBatch) -> None:
-        """See a batch whose decisions are acknowledged."""
-        ...
-
-    def rejected(self, events: EventBatch, rejections: Sequence[Rejection]) -> None:
-        """See the records of the same batch that were refused."""
+    def observe(self, decisions: DecisionBatch, rejections: Sequence[Rejection]) -> None:
+        """See a batch whose decisions and dead letters are acknowledged."""
         ...
 
     def revoked(self, partitions: Collection[int]) -> None:
         """Drop what belongs to these partitions."""
+        ...
+
+    def released(self, partitions: Collection[int]) -> None:
+        """Drop what belongs to these partitions, but for counts, which go on elsewhere."""
         ...

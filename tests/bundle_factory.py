@@ -154,8 +154,12 @@ def write_csv(path: Path, rows: list[dict[str, Any]]) -> Path:
     return path
 
 
-def build_credit_bundle(folder: Path) -> Path:
+def build_credit_bundle(folder: Path, rows: list[dict[str, Any]] | None = None) -> Path:
     """Build the bundle into `folder/credit`.
+
+    Args:
+        folder: Where model and rows are put too.
+        rows: Its reference; `credit_rows()` when absent, too few to calibrate windows.
 
     Returns:
         The bundle's folder.
@@ -164,7 +168,7 @@ def build_credit_bundle(folder: Path) -> Path:
     model.write_bytes(credit_model())
     request = BuildRequest(
         model=model,
-        reference=write_csv(folder / "credit.csv", credit_rows()),
+        reference=write_csv(folder / "credit.csv", rows or credit_rows()),
         out=folder / "credit",
         name="credit",
         version="7",

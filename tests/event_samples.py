@@ -6,7 +6,14 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from sidecar.bundle.manifest import Feature, FeatureType, Manifest, ModelSpec, Task
+from sidecar.bundle.manifest import (
+    Feature,
+    FeatureType,
+    Manifest,
+    ModelInput,
+    ModelSpec,
+    Task,
+)
 from sidecar.config.settings import InputSettings, LimitSettings
 from sidecar.events import Decoded, EventBatch, Headers, RecordBatch, Rejection, Span
 from sidecar.pipeline.decode import EventDecoder
@@ -27,6 +34,7 @@ def manifest(
     *features: Feature,
     task: Task = Task.BINARY,
     labels: tuple[str, ...] = ("refuse", "approve"),
+    inputs: tuple[ModelInput, ...] = (),
 ) -> Manifest:
     """The manifest of `credit` version 7; with all types of features when none is named."""
     return Manifest(
@@ -34,7 +42,7 @@ def manifest(
         name="credit",
         version="7",
         created="2026-01-01T00:00:00Z",
-        model=ModelSpec(task=task, inputs=(), scores=("probabilities",), labels=labels),
+        model=ModelSpec(task=task, inputs=inputs, scores=("probabilities",), labels=labels),
         features=features or ALL_TYPES,
         files={},
     )
@@ -48,6 +56,28 @@ def event(**fields: Any) -> dict[str, Any]:
 def features(**values: Any) -> dict[str, Any]:
     """A good event with some of its features replaced."""
     return event(features={**GOOD, **values})
+
+
+NUMBERS = ModelInput(name="numbers", dtype="float32", features=("amount", "age", "verified"))
+"""An input of the graph that takes all numeric features side by side."""
+
+
+def tensor(
+    name: str, datatype: str, *data: Any, shape: Sequence[int] = (1,), **fields: Any
+) -> dict[str, Any]:
+    """One tensor of a request of the Open Inference Protocol."""
+    return {"name": name, "shape": shape, "datatype": datatype, "data": data, **fields}
+
+
+def request(**replaced: dict[str, Any] | None) -> dict[str, Any]:
+    """A request with the features of a good event, some tensors replaced or left out."""
+    tensors = {
+        "amount": tensor("amount", "FP32", 12.5),
+        "age": tensor("age", "INT64", 40),
+        "verified": tensor("verified", "BOOL", True),
+        "country": tensor("country", "BYTES", "DE"),
+    } | replaced
+    return {"id": "e-1", "inputs": [each for each in tensors.values() if each is not None]}
 
 
 def encoded(value: object) -> bytes:

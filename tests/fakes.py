@@ -11,9 +11,22 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sidecar.errors import OwnershipLostError, SinkUnavailableError, SourceUnavailableError
+from sidecar.errors import (
+    OwnershipLostError,
+    RegistryUnavailableError,
+    SinkUnavailableError,
+    SourceUnavailableError,
+)
 from sidecar.events import Headers, OutboundBatch, OutboundSlice, RecordBatch, Refusal, Span
-from sidecar.ports import Lag, PartitionListener
+from sidecar.ports import (
+    Lag,
+    PartitionListener,
+    Place,
+    Schema,
+    SchemaId,
+    StateRecord,
+    UnknownSchema,
+)
 
 
 class FakeClock:
@@ -51,6 +64,8 @@ class MemoryLog:
     topics: dict[str, list[list[Stored]]] = field(default_factory=dict)
     committed: dict[tuple[str, int], int] = field(default_factory=dict)
     grown: asyncio.Event = field(default_factory=asyncio.Event)
+    writers: dict[int, "MemoryTransactions"] = field(default_factory=dict)
+    """Who may write by transactions, by input partition."""
 
     def create(self, topic: str, partitions: int = 1) -> None:
         self.topics[topic] = [[] for _ in range(partitions)]
@@ -82,7 +97,7 @@ class MemorySource:
         self._positions: dict[int, int] = {}
         self._paused: set[int] = set()
         self.faults: dict[str, deque[Exception]] = {
-            name: deque() for name in ("start", "poll", "commit", "rewind")
+            name: deque() for name in ("start", "poll", "commit", "rewind", "places")
         }
 
     async def start(self, listener: PartitionListener) -> None:
@@ -138,6 +153,17 @@ class MemorySource:
             raise OwnershipLostError("not assigned")
         for partition, offset in offsets.items():
             self.log.committed[self._topic, partition] = offset
+
+    async def places(self, partitions: Collection[int]) -> Mapping[int, Place]:
+        self._alive()
+        self._fail("places")
+        return {
+            p: Place(
+                self.log.committed.get((self._topic, p)),
+                len(self.log.topics[self._topic][p]),
+            )
+            for p in set(partitions) & set(self._positions)
+        }
 
     async def lag(self) -> Mapping[int, Lag]:
         ends = self.log.topics.get(self._topic, [])
@@ -279,3 +305,198 @@ class MemorySink:
         self._waiting.discard(task)
         if not task.cancelled():
             task.exception()
+
+
+class MemoryTransactions:
+    """Writes to a `MemoryLog` by transactions, one at a time per input partition.
+
+    What is sent is seen when its offsets are committed. `fail` breaks it until `start`; the
+    partitions that somebody else began belong to that one.
+    """
+
+    atomic = True
+
+    def __init__(self, log: MemoryLog, topics: Sequence[str], events: str) -> None:
+        self._log = log
+        self._topics = tuple(topics)
+        self._events = events
+        self._trouble: SinkUnavailableError | None = SinkUnavailableError("not_started", "")
+        self._open: dict[int, list[OutboundSlice]] = {}
+        self._commits = asyncio.Event()
+        self._commits.set()
+        self.began: list[frozenset[int]] = []
+        self.commits = 0
+        self.in_doubt = 0
+        """So many of the next commits succeed, and the answer is lost."""
+
+    async def start(self) -> None:
+        self._open.clear()
+        missing = [topic for topic in self._topics if topic not in self._log.topics]
+        if missing:
+            raise SinkUnavailableError("topic_missing", ", ".join(missing))
+        self._trouble = None
+
+    async def begin(self, partitions: Collection[int]) -> None:
+        self._check()
+        self.began.append(frozenset(partitions))
+        for partition in partitions:
+            self._open[partition] = []
+            self._log.writers[partition] = self
+
+    async def end(self, partitions: Collection[int]) -> None:
+        for partition in partitions:
+            self._open.pop(partition, None)
+
+    async def send(self, batch: OutboundBatch) -> Awaitable[Sequence[Refusal]]:
+        self._check()
+        for part in batch.slices:
+            self._mine(part.partition).append(part)
+        answer: asyncio.Future[Sequence[Refusal]] = asyncio.get_running_loop().create_future()
+        answer.set_result([])
+        return answer
+
+    async def commit(
+        self, offsets: Mapping[int, int], state: OutboundBatch
+    ) -> Sequence[Refusal]:
+        self._check()
+        await self._commits.wait()
+        await asyncio.sleep(0)
+        self._check()
+        for part in state.slices:
+            self._mine(part.partition).append(part)
+        for partition in {*offsets, *(part.partition for part in state.slices)}:
+            for part in self._mine(partition):
+                self._write(part)
+            self._open[partition] = []
+        for partition, offset in offsets.items():
+            self._log.committed[self._events, partition] = offset
+        self._log.grown.set()
+        self.commits += 1
+        if self.in_doubt:
+            self.in_doubt -= 1
+            self.fail("timeout")
+            self._check()
+        return []
+
+    def hold(self) -> None:
+        """Let commits wait until `release`."""
+        self._commits.clear()
+
+    def release(self) -> None:
+        self._commits.set()
+
+    def fail(self, reason: str = "client_failed") -> None:
+        self._trouble = SinkUnavailableError(reason, "made to fail")
+
+    async def close(self, timeout_s: float) -> None:
+        self._trouble = SinkUnavailableError("closed", "the sink was closed")
+
+    def _mine(self, partition: int) -> list[OutboundSlice]:
+        if self._log.writers.get(partition) is not self or partition not in self._open:
+            self._trouble = SinkUnavailableError("fenced", f"{partition} is somebody else's")
+            raise self._trouble
+        return self._open[partition]
+
+    def _write(self, part: OutboundSlice) -> None:
+        partitions = self._log.topics[part.topic]
+        headers = part.headers or [()] * len(part.rows)
+        partitions[part.partition % len(partitions)].extend(
+            Stored(key, value, head)
+            for key, value, head in zip(part.keys, part.values, headers, strict=True)
+        )
+
+    def _check(self) -> None:
+        if self._trouble is not None:
+            raise SinkUnavailableError(self._trouble.reason, str(self._trouble))
+
+
+class MemoryStateLog:
+    """Follows a topic of a `MemoryLog` from its beginning."""
+
+    def __init__(self, log: MemoryLog, topic: str) -> None:
+        self._log = log
+        self._topic = topic
+        self._next: dict[int, int] = {}
+        self._connected = False
+        self.starts: deque[SourceUnavailableError] = deque()
+
+    async def start(self) -> None:
+        if self.starts:
+            raise self.starts.popleft()
+        if self._topic not in self._log.topics:
+            raise SourceUnavailableError(f"topic `{self._topic}` does not exist")
+        for partition in range(len(self._log.topics[self._topic])):
+            self._next.setdefault(partition, 0)
+        self._connected = True
+
+    async def poll(self, timeout_s: float) -> Sequence[StateRecord]:
+        self._alive()
+        await asyncio.sleep(0.005)  # other readers of the log wait for its event
+        self._alive()
+        return self._take()
+
+    def _take(self) -> list[StateRecord]:
+        found: list[StateRecord] = []
+        for partition, at in self._next.items():
+            records = self._log.topics[self._topic][partition][at:]
+            found += [StateRecord(record.key, record.value) for record in records]
+            self._next[partition] = at + len(records)
+        return found
+
+    async def remaining(self) -> int:
+        self._alive()
+        ends = self._log.topics[self._topic]
+        return sum(len(ends[partition]) - at for partition, at in self._next.items())
+
+    def reread(self) -> None:
+        self._next = dict.fromkeys(self._next, 0)
+
+    def break_(self) -> None:
+        """Lose the connection until `start`."""
+        self._connected = False
+
+    async def close(self, timeout_s: float) -> None:
+        self._connected = False
+
+    def _alive(self) -> None:
+        if not self._connected:
+            raise SourceUnavailableError("not connected")
+
+
+class MemoryRegistry:
+    """A schema registry that can be away, and counts what it is asked.
+
+    While `held`, no question gets an answer.
+    """
+
+    def __init__(self, schemas: Mapping[SchemaId, Schema]) -> None:
+        self.schemas = dict(schemas)
+        self.away: RegistryUnavailableError | None = None
+        self.asked: list[SchemaId] = []
+        self.closed = 0
+        self._open = asyncio.Event()
+        self._open.set()
+
+    async def schema(self, schema_id: SchemaId) -> Schema:
+        self.asked.append(schema_id)
+        await self._open.wait()
+        if self.away is not None:
+            raise RegistryUnavailableError(self.away.reason, str(self.away))
+        return self.schemas.get(schema_id, UnknownSchema("not there"))
+
+    async def close(self) -> None:
+        self.closed += 1
+
+    def leave(self) -> None:
+        """Refuse every connection until `come_back`."""
+        self.away = RegistryUnavailableError("registry_unreachable", "connection refused")
+
+    def come_back(self) -> None:
+        self.away = None
+
+    def hold(self) -> None:
+        """Answer nothing until `release`."""
+        self._open.clear()
+
+    def release(self) -> None:
+        self._open.set()

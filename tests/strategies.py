@@ -16,7 +16,7 @@ from sidecar.config.settings import (
 from sidecar.config.values import Duration
 from sidecar.events import Headers, Reason, ScoreBatch
 from sidecar.pipeline.signature import EARLIEST_MS, FLOAT32_MAX
-from tests.event_samples import NOON_MS, encoded, packed
+from tests.event_samples import NOON_MS, encoded, packed, tensor
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 scalars = st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats() | texts
@@ -65,6 +65,58 @@ def wire_events(*, gaps: bool = False) -> st.SearchStrategy[dict[str, Any]]:
     )
 
 
+_TENSORS: dict[str, tuple[str, ...]] = {
+    "amount": ("FP32", "FP64"),
+    "age": ("INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64"),
+    "verified": ("BOOL",),
+    "country": ("BYTES",),
+}
+_TOGETHER = ("amount", "age", "verified")
+
+
+@st.composite
+def requests_of(draw: st.DrawFn, event: Mapping[str, Any]) -> dict[str, Any]:
+    """The request of the Open Inference Protocol that says what an event says, in any layout.
+
+    Needs a model with the input `numbers` for the layout with one matrix.
+    """
+    features = event["features"]
+    inputs: list[dict[str, Any]] = []
+    if draw(st.booleans()):
+        row = [features.get(name) for name in _TOGETHER]
+        row = [int(value) if isinstance(value, bool) else value for value in row]
+        datatype = draw(st.sampled_from(["FP32", "FP64"]))
+        inputs.append(draw(_laid_out("numbers", datatype, row)))
+        features = {name: features[name] for name in features.keys() - set(_TOGETHER)}
+    for name, value in features.items():
+        datatype = draw(st.sampled_from(_TENSORS[name]))
+        inputs.append(draw(_laid_out(name, datatype, [value])))
+    another = draw(st.booleans())
+    if inputs and another:
+        inputs.append(tensor("other", "FP16", shape=(0, 7)))
+    said = {"id": event["id"], "inputs": draw(st.permutations(inputs))}
+    return said | draw(st.fixed_dictionaries({}, optional={"parameters": anything}))
+
+
+def _laid_out(name: str, datatype: str, row: list[Any]) -> st.SearchStrategy[dict[str, Any]]:
+    """A tensor of one row with and without its first dimension, flat and nested."""
+    width = len(row)
+    shapes = [(width,), (1, width), *([()] if width == 1 else [])]
+    forms = [tensor(name, datatype, *row, shape=shape) for shape in shapes]
+    return st.sampled_from([*forms, tensor(name, datatype, row, shape=(1, width))])
+
+
+@st.composite
+def spoiled_requests(draw: st.DrawFn) -> bytes:
+    """A request with anything in the place of one of its parts."""
+    said = draw(wire_events(gaps=True).flatmap(requests_of))
+    place = draw(st.sampled_from(["id", "inputs", "name", "shape", "datatype", "data"]))
+    tensors = [each for each in said["inputs"] if place in each]
+    target = draw(st.sampled_from(tensors)) if tensors else said
+    target[place] = draw(anything | st.lists(st.integers(-1, 3) | scalars, max_size=3))
+    return encoded(said)
+
+
 @st.composite
 def spoiled(draw: st.DrawFn) -> bytes:
     """An event with anything in the place of one of its parts, and perhaps bytes replaced."""
@@ -78,7 +130,14 @@ def spoiled(draw: st.DrawFn) -> bytes:
     return value if whole else value[:start] + middle + value[stop:]
 
 
-values = st.none() | st.binary(max_size=60) | spoiled() | wire_events().map(encoded)
+values = (
+    st.none()
+    | st.binary(max_size=60)
+    | spoiled()
+    | spoiled_requests()
+    | wire_events().map(encoded)
+    | wire_events().flatmap(requests_of).map(encoded)
+)
 
 header_names = st.sampled_from(
     ["content-type", "ce_specversion", "ce_id", "ce_source", "ce_type", "ce_time", "other"]

@@ -3,10 +3,12 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from sidecar.events import (
     DecisionBatch,
+    DriftKind,
     EventBatch,
     Features,
     Reason,
@@ -16,6 +18,18 @@ from sidecar.events import (
     Source,
     Span,
     Stage,
+)
+from sidecar.monitors.episodes import DriftEpisode, EpisodeCount, Evidence
+from sidecar.monitors.quality_snapshot import (
+    Agreement,
+    DecisionShare,
+    Freshness,
+    QualityRatio,
+    QualitySnapshot,
+    QualityWindow,
+    RuleShare,
+    UnseenValue,
+    UnseenValues,
 )
 from sidecar.monitors.snapshot import (
     DriftScore,
@@ -28,6 +42,7 @@ from sidecar.telemetry.metrics import Metrics
 from sidecar.telemetry.scrape import Readings
 from sidecar.telemetry.status import (
     Cause,
+    Exposition,
     ModelView,
     PartitionView,
     Rates,
@@ -71,6 +86,9 @@ def subject(name: str, subject: Subject = "feature", **changes: Any) -> SubjectD
         "name": name,
         "subject": subject,
         "records": 18_250,
+        "overdispersion": 1.4,
+        "p_warning": 0.31,
+        "p_critical": 1.0,
         "scores": (
             DriftScore("psi", 0.021, 0.034),
             DriftScore("js", 0.07, 0.1),
@@ -95,10 +113,32 @@ def window(name: str, *subjects: SubjectDrift, **changes: Any) -> WindowSnapshot
         "end_ms": NOW_MS,
         "records": 18_400,
         "ready": True,
+        "reference": "overall",
+        "calibration": "bundle",
+        "calibration_windows": 168,
         "decisions": {"model": 17_000, "rule": 1_400},
         "subjects": subjects,
     }
     return WindowSnapshot(**(parts | changes))
+
+
+def episode(name: str, subject: DriftKind = "feature", **evidence: Any) -> DriftEpisode:
+    """Critical drift over 5 minutes."""
+    numbers: dict[str, Any] = {"psi": 0.412, "psi_excess": 0.41, "p": 1e-12}
+    return DriftEpisode(
+        window="5m",
+        subject=subject,
+        name=name,
+        severity="critical",
+        since_ms=NOW_MS - 900_000,
+        began_ms=NOW_MS - 600_000,
+        evidence=Evidence(
+            start_ms=NOW_MS - 900_000,
+            end_ms=NOW_MS - 600_000,
+            records=18_000,
+            **(evidence or numbers),
+        ),
+    )
 
 
 def monitors() -> MonitorSnapshot:
@@ -136,7 +176,63 @@ def monitors() -> MonitorSnapshot:
         newest_event_time_ms=NOW_MS - 3_000,
         late=12,
         future=3,
+        episodes=(episode("amount"), episode("dataset", "dataset", features=("amount",))),
+        episodes_begun=(
+            EpisodeCount(window="5m", subject="feature", severity="critical", count=2),
+            EpisodeCount(window="5m", subject="dataset", severity="critical", count=1),
+        ),
+        signals_lost=7,
     )
+
+
+def quality(drift: MonitorSnapshot | None = None) -> QualitySnapshot:
+    """One window with a share outside its band, and one with too few records."""
+    del drift  # only the monitor itself makes something of it
+    missing = QualityRatio(
+        check="missing",
+        feature="amount",
+        ratio=0.2,
+        records=18_000,
+        expected=0.01,
+        lower=0.0,
+        upper=0.013,
+    )
+    strange = QualityRatio(
+        check="unseen",
+        feature="country",
+        ratio=0.001,
+        records=18_000,
+        expected=0.0,
+        lower=0.0,
+        upper=0.003,
+    )
+    fallback = QualityRatio(check="fallback", ratio=0.1, records=18_000, expected=None)
+    busy = QualityWindow(
+        window="5m",
+        length_ms=300_000,
+        start_ms=NOW_MS - 300_000,
+        end_ms=NOW_MS,
+        records=20_000,
+        ready=True,
+        ratios=(missing, strange, fallback),
+        rejections={"wrong_type": 2_000},
+        faults={"amount": {"wrong_type": 1_500}},
+        freshness=Freshness(median_seconds=0.25, p99_seconds=12.0),
+        decisions=(
+            DecisionShare(source="model", reason="confident", records=16_200, ratio=0.9),
+            DecisionShare(source="rule", reason="low_confidence", records=1_800, ratio=0.1),
+        ),
+        rules=(RuleShare(rule="large-amount", records=1_800, ratio=0.1),),
+        agreement=(
+            Agreement(label="", compared=40, agreed=30),
+            Agreement(label="yes", compared=0, agreed=0),
+        ),
+    )
+    few = msgspec.structs.replace(missing, records=20, lower=None, upper=None)
+    quiet = msgspec.structs.replace(busy, window="1h", records=20, ready=False, ratios=(few,))
+    top = UnseenValue(value="XX", records=400)
+    unseen = UnseenValues(feature="country", records=432, distinct=12.1, error=3, top=(top,))
+    return QualitySnapshot(windows=(busy, quiet), unseen=(unseen,))
 
 
 def partitions() -> tuple[PartitionView, ...]:
@@ -191,6 +287,7 @@ def status(**changes: Any) -> StatusView:
         "last_decision_ms": NOW_MS - 400,
         "circuit_open": True,
         "monitors": monitors(),
+        "quality": quality(),
     }
     return StatusView(**(parts | changes))
 
@@ -258,7 +355,8 @@ def busy_metrics() -> Metrics:
     )
     made.committed({0: 4})
     made.started()
-    made.read_from(Readings(partitions, monitors, lambda: True))
+    counted = [True, True, False]
+    made.read_from(Readings(partitions, monitors, lambda: True, lambda: counted, quality))
     made.exposition("")
     return made
 
@@ -288,5 +386,5 @@ class StaticSurface:
     def status(self) -> StatusView:
         return self.view
 
-    def exposition(self, accept: str) -> tuple[bytes, str]:
+    def exposition(self, accept: str) -> Exposition:
         return self.metrics.exposition(accept)

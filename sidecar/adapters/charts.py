@@ -56,6 +56,34 @@ def largest_change(drift: SubjectDrift) -> str:
     return f"{drift.bins[at]}: {share(drift.reference[at])} → {share(drift.current[at])}"
 
 
+def bars(shares: Sequence[float], kinds: Sequence[str], top: float) -> Html:
+    """Draw shares as bars below one another; the numbers stand beside them.
+
+    Args:
+        shares: One for each bar.
+        kinds: CSS class of each.
+        top: The share that is drawn in full width.
+    """
+    return element(
+        "svg",
+        *(
+            element(
+                "rect",
+                class_=kind,
+                y=at * 10 + 1,
+                width=f"{100 * part / top:.1f}",
+                height=8,
+            )
+            for at, (part, kind) in enumerate(zip(shares, kinds, strict=True))
+        ),
+        class_="pair",
+        viewBox=f"0 0 100 {10 * len(shares)}",
+        height=10 * len(shares),
+        preserveAspectRatio="none",
+        aria_hidden="true",
+    )
+
+
 def bar(ratio: float, kind: str = "") -> Html:
     """Draw a share as a filled bar of full width; the number stands beside it."""
     return element(

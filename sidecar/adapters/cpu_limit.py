@@ -2,8 +2,9 @@
 
 import math
 import os
-from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
+
+from sidecar.adapters.control_groups import group_folders, lines
 
 
 def cpu_limit(root: Path = Path("/"), processors: int | None = None) -> int:
@@ -21,40 +22,17 @@ def cpu_limit(root: Path = Path("/"), processors: int | None = None) -> int:
         groups v2, `cpu.cfs_quota_us` of v1), never more than the processors it may run on.
     """
     most = len(os.sched_getaffinity(0)) if processors is None else processors
-    quotas = [quota for folder in _folders(root) if (quota := _quota(folder)) is not None]
+    quotas = [
+        quota for folder in group_folders(root, "cpu") if (quota := _quota(folder)) is not None
+    ]
     return max(1, min([most, *map(math.ceil, quotas)]))
-
-
-def _folders(root: Path) -> Iterator[Path]:
-    """Give the folders of the groups that may limit this process, the innermost first.
-
-    In a container the group's own files often stand at the top, under a path that does not
-    exist inside; so every path is tried, and what is not there limits nothing.
-    """
-    for line in _lines(root / "proc/self/cgroup"):
-        _, controllers, path = line.split(":", 2)
-        mount = root / "sys/fs/cgroup"
-        if "cpu" in controllers.split(","):
-            mount = mount / ("cpu" if (mount / "cpu").is_dir() else controllers)
-        elif controllers:
-            continue
-        below = PurePosixPath(path.lstrip("/"))
-        for group in (below, *below.parents):
-            yield mount / group
 
 
 def _quota(folder: Path) -> float | None:
     """Give the processors that one group allows; None when it sets no limit."""
-    words = " ".join(_lines(folder / "cpu.max")).split()
+    words = " ".join(lines(folder / "cpu.max")).split()
     if not words:
-        words = [*_lines(folder / "cpu.cfs_quota_us"), *_lines(folder / "cpu.cfs_period_us")]
+        words = [*lines(folder / "cpu.cfs_quota_us"), *lines(folder / "cpu.cfs_period_us")]
     if len(words) != 2 or words[0] in ("max", "-1"):
         return None
     return int(words[0]) / int(words[1])
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text(encoding="ascii").split("\n")[:-1]
-    except OSError:
-        return []

@@ -6,7 +6,8 @@ from sidecar.adapters.charts import distribution, largest_change
 from sidecar.adapters.markup import Html, element, join
 from sidecar.adapters.phrases import UNKNOWN, count, instant, measure, share
 from sidecar.adapters.tables import body_rows, head_row, numeric
-from sidecar.monitors.snapshot import Method, SubjectDrift, WindowSnapshot
+from sidecar.monitors.episodes import DATASET, DriftEpisode
+from sidecar.monitors.snapshot import DriftScore, SubjectDrift, WindowSnapshot
 from sidecar.telemetry.status import StatusView
 
 _MOST_ROWS = 200
@@ -39,6 +40,7 @@ def drift_section(view: StatusView, shown: WindowSnapshot | None) -> Html:
     return element(
         "section",
         element("h2", "Drift"),
+        _episodes(view.monitors.episodes),
         _tabs(view.monitors.windows, shown),
         element(
             "p",
@@ -47,6 +49,29 @@ def drift_section(view: StatusView, shown: WindowSnapshot | None) -> Html:
         ),
         _subjects(features, answers),
     )
+
+
+def _episodes(episodes: Iterable[DriftEpisode]) -> Html:
+    """Give what the alert rule has found and not ended, the data set and the gravest first."""
+    found = sorted(
+        episodes,
+        key=lambda each: (each.subject != DATASET, each.severity != "critical", each.since_ms),
+    )
+    if not found:
+        return element("p", "No episode of drift.", class_="note")
+    lines = [
+        element(
+            "li",
+            f"{_what(each)} over {each.window}: {each.severity} since {instant(each.since_ms)}",
+        )
+        for each in found
+    ]
+    return element("ul", *lines, aria_label="Episodes of drift")
+
+
+def _what(episode: DriftEpisode) -> str:
+    features = episode.evidence.features
+    return f"the data set ({', '.join(features)})" if features else episode.name
 
 
 def _span(window: WindowSnapshot) -> str:
@@ -106,8 +131,7 @@ def _group(title: str) -> Html:
 
 
 def _subject(drift: SubjectDrift) -> Html:
-    psi, js, ks = (_score(drift, method) for method in ("psi", "js", "ks"))
-    critical = next((s.critical for s in drift.scores if s.method == "psi"), None)
+    psi, js, ks = (drift.score(method) for method in ("psi", "js", "ks"))
     if psi is None:
         sign, word = "○", "no verdict"
     else:
@@ -130,9 +154,12 @@ def _subject(drift: SubjectDrift) -> Html:
             class_="picture",
         ),
         numeric(UNKNOWN if psi is None else f"{drift.severity:.1f} ×", "Severity"),  # noqa: RUF001
-        numeric(f"{measure(psi)} / {measure(critical)}", "PSI / critical"),
-        numeric(measure(js), "JS"),
-        numeric(measure(ks), "KS"),
+        numeric(
+            f"{_value(psi)} / {measure(psi.critical if psi is not None else None)}",
+            "PSI / critical",
+        ),
+        numeric(_value(js), "JS"),
+        numeric(_value(ks), "KS"),
         numeric(missing, "Missing"),
         numeric(share(drift.unseen_ratio), "Unseen"),
         numeric(share(drift.out_of_range_ratio), "Out of range"),
@@ -140,5 +167,5 @@ def _subject(drift: SubjectDrift) -> Html:
     )
 
 
-def _score(drift: SubjectDrift, method: Method) -> float | None:
-    return next((score.value for score in drift.scores if score.method == method), None)
+def _value(score: DriftScore | None) -> str:
+    return measure(None if score is None else score.value)

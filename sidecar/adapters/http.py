@@ -1,13 +1,15 @@
 """Two HTTP listeners in the event loop: probes and metrics for machines, a page for people.
 
-Nothing changes anything on this surface: every route answers GET and HEAD alone.
+Nothing changes anything on this surface: every route answers GET and HEAD alone. The page and
+the API may ask for a bearer token.
 """
 
 import asyncio
 import os
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from hmac import compare_digest
 from importlib.resources import files
 from typing import NamedTuple
 
@@ -51,10 +53,22 @@ class Addresses(NamedTuple):
 class HttpServer:
     """Both listeners."""
 
-    def __init__(self, settings: HttpSettings, surface: Surface) -> None:
-        """Prepare; nothing listens before `start`."""
+    def __init__(
+        self,
+        settings: HttpSettings,
+        surface: Surface,
+        environ: Mapping[str, str] = os.environ,
+    ) -> None:
+        """Prepare; nothing listens before `start`.
+
+        Args:
+            settings: Addresses, and the token.
+            surface: Gives the answers.
+            environ: Where secrets are looked up.
+        """
         self._settings = settings
         self._surface = surface
+        self._environ = environ
         self._servers: list[_Server] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._addresses: Addresses | None = None
@@ -74,8 +88,9 @@ class HttpServer:
         """Listen on both addresses.
 
         Raises:
-            UserError: An address cannot be listened on.
+            UserError: An address cannot be listened on, or the token cannot be read.
         """
+        token = await asyncio.to_thread(self._token)
         metrics = _bind("$.http.metrics", self._settings.metrics)
         try:
             admin = _bind("$.http.admin", self._settings.admin)
@@ -85,7 +100,20 @@ class HttpServer:
         self._addresses = Addresses(_address(metrics), _address(admin))
         probes = _probes(self._surface)
         await self._serve(metrics, [*probes, _metrics(self._surface)])
-        await self._serve(admin, [*probes, *_pages(self._surface)])
+        await self._serve(admin, [*probes, *_pages(self._surface, token)])
+
+    def _token(self) -> bytes | None:
+        """Read the token once; a listener that could not check it must not open."""
+        secret = self._settings.admin_token
+        if secret is None:
+            return None
+        try:
+            token = secret.reveal(self._environ).encode()
+        except (OSError, KeyError) as error:
+            raise _token_fault(f"cannot be read: {type(error).__name__}") from error
+        if not token:
+            raise _token_fault("is empty")
+        return token
 
     async def _serve(self, listener: socket.socket, routes: Sequence[Route]) -> None:
         app = Starlette(routes=routes)
@@ -144,6 +172,12 @@ class _Server(uvicorn.Server):
         self.up.set()
 
 
+def _token_fault(message: str) -> UserError:
+    mend = "mount or set it where the sidecar runs, or remove the setting"
+    finding = Finding("$.http.admin_token", message, mend)
+    return UserError("the HTTP listeners cannot start", [finding])
+
+
 def _bind(path: str, address: Address) -> socket.socket:
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
     try:
@@ -193,13 +227,30 @@ def _probe(path: str, ask: Callable[[], Verdict]) -> Route:
 
 def _metrics(surface: Surface) -> Route:
     async def answer(request: Request) -> Response:
-        body, content_type = surface.exposition(request.headers.get("accept", ""))
-        return Response(body, headers={"content-type": content_type})
+        found = surface.exposition(request.headers.get("accept", ""))
+        body = await asyncio.to_thread(found.write)
+        return Response(body, headers={"content-type": found.content_type})
 
     return Route("/metrics", answer)
 
 
-def _pages(surface: Surface) -> list[Route]:
+_Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+def _guarded(endpoint: _Endpoint, token: bytes | None) -> _Endpoint:
+    """Answer only who knows the token, when there is one."""
+
+    async def answer(request: Request) -> Response:
+        scheme, _, shown = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() == "bearer" and compare_digest(shown.strip().encode(), token or b""):
+            return await endpoint(request)
+        challenge = {"www-authenticate": 'Bearer realm="sidecar"'}
+        return Response("a bearer token is needed", 401, challenge, "text/plain")
+
+    return endpoint if token is None else answer
+
+
+def _pages(surface: Surface, token: bytes | None) -> list[Route]:
     style = files("sidecar.adapters").joinpath("status.css").read_bytes()
 
     async def page(request: Request) -> Response:
@@ -218,9 +269,9 @@ def _pages(surface: Surface) -> list[Route]:
         return _json(surface.status(), 200)
 
     return [
-        Route("/", page),
+        Route("/", _guarded(page, token)),
         Route("/status.css", sheet),
-        Route("/api/v1/status", status),
+        Route("/api/v1/status", _guarded(status, token)),
     ]
 
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from itertools import islice, repeat
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.protocol.admin import DescribeConfigsRequest
 
@@ -123,15 +122,16 @@ async def topic_rules(
         producer: Whose connection is used.
         topics: Number of partitions of each topic.
         timeout_s: Longest wait for an answer.
+
+    Raises:
+        KafkaError: There is none.
+        TimeoutError: There is none in time.
     """
     request = DescribeConfigsRequest(
         [(_TOPIC, topic, [_MAX_BYTES, _CLEANUP]) for topic in topics]
     )
     network = producer.client
-    try:
-        answer = await bounded(network.send(network.get_random_node(), request), timeout_s)
-    except (KafkaError, TimeoutError):
-        return {topic: TopicRules(count) for topic, count in topics.items()}
+    answer = await bounded(network.send(network.get_random_node(), request), timeout_s)
     configs: dict[str, dict[str, str]] = {
         name: {entry[0]: entry[1] for entry in entries}
         for _code, _message, _type, name, entries in answer.resources

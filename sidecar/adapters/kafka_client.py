@@ -249,13 +249,22 @@ async def discard_producer(producer: AIOKafkaProducer, timeout_s: float) -> None
         with contextlib.suppress(Exception):
             await bounded(producer.client.close(), part_s)
         await asyncio.wait((sender,), timeout=part_s)
+    # How a transaction ended is of interest to the one who commits it alone.
+    ended = getattr(getattr(producer, "_txn_manager", None), "_transaction_waiter", None)
+    if ended is not None and ended.done() and not ended.cancelled():
+        ended.exception()
     accumulator = getattr(producer, "_message_accumulator", None)
     if accumulator is not None:
         # A batch that waits for another try is not among the pending ones, from which its own
         # callback is about to remove it.
         for waiting in accumulator._batches.values():
             accumulator._pending_batches.update(waiting)
+        failed = list(accumulator._pending_batches)
         accumulator.fail_all(ProducerClosed())
+        for batch in failed:
+            # Nobody waits for a batch to be sent once more, so nobody asks how that ended.
+            if batch._drain_waiter.done():
+                batch._drain_waiter.exception()
     await close_client(producer, 2 * part_s)
 
 

@@ -19,12 +19,14 @@ from aiokafka.errors import (
     KafkaError,
     NotCoordinatorForGroupError,
     TopicAuthorizationFailedError,
+    TransactionalIdAuthorizationFailed,
     UnknownTopicOrPartitionError,
     for_code,
 )
 from aiokafka.protocol.admin import DescribeConfigsRequest
 from aiokafka.protocol.api import Request
 from aiokafka.protocol.coordination import FindCoordinatorRequest
+from aiokafka.protocol.transaction import AddPartitionsToTxnRequest
 
 from sidecar.adapters.kafka_client import bounded, client_arguments, why_unreachable
 from sidecar.adapters.kafka_errors import CONNECT_ERRORS, text_of
@@ -37,8 +39,13 @@ T = TypeVar("T")
 
 # Numbers of the protocol: kinds of what has settings, and of coordinators.
 _TOPIC, _BROKER = 2, 4
-_GROUP = 0
-_TOPIC_SETTINGS = ("cleanup.policy", "max.message.bytes", "min.insync.replicas")
+_GROUP, _TRANSACTION = 0, 1
+_TOPIC_SETTINGS = (
+    *("cleanup.policy", "max.message.bytes", "min.insync.replicas"),
+    *("segment.ms", "segment.bytes"),
+)
+# Ids of producers are dealt out in rising order: nobody has this one.
+_NO_PRODUCER = 2**63 - 1
 _BROKER_SETTINGS = ("group.min.session.timeout.ms", "group.max.session.timeout.ms")
 _UNTOLD: Final = -(2**31)
 _CLOSE_S = 1.0
@@ -62,11 +69,13 @@ async def examine(
     environ: Mapping[str, str],
     clock: Clock,
     timeout_s: float,
+    transactional_id: str | None = None,
 ) -> Cluster:
     """Ask a cluster about everything that the sidecar needs from it.
 
-    Writes nothing, joins no group and creates no topic of ours. A cluster that never had a
-    consumer group makes its own `__consumer_offsets` when asked for one.
+    Writes nothing, joins no group, begins no transaction and creates no topic of ours. A
+    cluster that never had a consumer group or a transaction makes its own
+    `__consumer_offsets` or `__transaction_state` when asked for one.
 
     Args:
         kafka: Brokers, security and group, as the sidecar would use them.
@@ -75,6 +84,7 @@ async def examine(
         environ: Where secrets are looked up.
         clock: Compared with the brokers'.
         timeout_s: Longest time for all of it; what was found until then is given.
+        transactional_id: One of those that the sidecar would use; None without transactions.
     """
     try:
         arguments = _arguments(kafka, client_id, environ)
@@ -88,7 +98,10 @@ async def examine(
         arguments["bootstrap_servers"] = open_doors
         client = AIOKafkaClient(**arguments)
         try:
-            cluster = await _Visit(client, ask, arguments).all(cluster, kafka.group, topics)
+            visit = _Visit(client, ask, arguments)
+            cluster = await visit.all(cluster, kafka.group, topics)
+            if transactional_id is not None and cluster.topics:
+                cluster = await visit.transactions(cluster, transactional_id)
         finally:
             with contextlib.suppress(*_UNANSWERED):
                 await bounded(client.close(), _CLOSE_S)
@@ -170,9 +183,12 @@ class _Visit:
         if not reachable:
             return cluster
         self._node = reachable[0]
+        found = await ask.answer("the topics", lambda: self._topics(topics))
+        lacking = found and any(not (t.seen or t.hidden) for t in found.values())
         return replace(
             cluster,
-            topics=await ask.answer("the topics", lambda: self._topics(topics)),
+            topics=found,
+            others=(await ask.answer("all topics", self._names) or ()) if lacking else (),
             group=await ask.answer(f"the group `{group}`", lambda: self._group(group)),
             broker_settings=await ask.answer("the brokers' settings", self._broker_settings),
             ahead_ms=await ask.answer("the brokers' clock", self._ahead_ms),
@@ -197,6 +213,11 @@ class _Visit:
             name: _topic(code, name, partitions, rights, settings.get(name))
             for code, name, _internal, partitions, rights in answer.topics
         }
+
+    async def _names(self) -> tuple[str, ...]:
+        """Give the names of all topics but the cluster's own."""
+        answer = await self._send(TopicsAndRights(None))
+        return tuple(name for _code, name, internal, *_ in answer.topics if not internal)
 
     async def _settings(
         self, wanted: Sequence[tuple[int, str, Sequence[str]]]
@@ -234,6 +255,32 @@ class _Visit:
         _raise_for(code)
         who = tuple(Member(client_id, host) for _id, client_id, host, *_ in members)
         return Group(state, kind, assignor, who, _rights(rights))
+
+    async def transactions(self, cluster: Cluster, transactional_id: str) -> Cluster:
+        """Ask whether transactions are allowed, and add the answer."""
+        topic = next(iter(cluster.topics or ()))
+        may = await self._ask.answer(
+            "the right to transactions", lambda: self._may_transact(transactional_id, topic)
+        )
+        return replace(cluster, may_transact=may)
+
+    async def _may_transact(self, transactional_id: str, topic: str) -> bool:
+        """Ask to write in the name of a producer that nobody is: the right is looked at first.
+
+        A real producer with this id would put out the one that has it.
+        """
+        request = AddPartitionsToTxnRequest(transactional_id, _NO_PRODUCER, 0, [(topic, [0])])
+        while True:
+            try:
+                place = await self._send(FindCoordinatorRequest(transactional_id, _TRANSACTION))
+                _raise_for(place.error_code)
+                answer = await self._send(request, place.coordinator_id)
+                errors = [for_code(code) for _, each in answer.errors for _, code in each]
+                return TransactionalIdAuthorizationFailed not in errors
+            except TransactionalIdAuthorizationFailed:
+                return False
+            except _NOT_YET:
+                await asyncio.sleep(_RETRY_S)
 
     async def _ahead_ms(self) -> int:
         """Compare clocks: the answer was written at some moment between asking and hearing."""

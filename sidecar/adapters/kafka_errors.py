@@ -67,6 +67,7 @@ _REASONS: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
             kafka_errors.TopicAuthorizationFailedError,
             kafka_errors.GroupAuthorizationFailedError,
             kafka_errors.ClusterAuthorizationFailedError,
+            kafka_errors.TransactionalIdAuthorizationFailed,
         ),
         "not_authorised",
     ),
@@ -96,6 +97,7 @@ _REASONS: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
         "not_enough_replicas",
     ),
     ((kafka_errors.OutOfOrderSequenceNumber, kafka_errors.UnknownProducerId), "sequence_lost"),
+    ((kafka_errors.ProducerFenced, kafka_errors.InvalidProducerEpoch), "fenced"),
     ((TimeoutError, kafka_errors.KafkaTimeoutError), "timeout"),
     ((OSError, kafka_errors.KafkaConnectionError), "broker_unreachable"),
 )

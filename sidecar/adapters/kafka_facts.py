@@ -89,7 +89,11 @@ class Cluster:
     doors: tuple[Door, ...] = ()
     topics: Mapping[str, Topic] | None = None
     """By name, as they were asked for; None when no broker told."""
+    others: tuple[str, ...] = ()
+    """Names of the other topics that may be seen; asked for only when a topic is missing."""
     group: Group | None = None
+    may_transact: bool | None = None
+    """Whether this user may use the transactional ids; None when nobody asked, or told."""
     broker_settings: Mapping[str, str] | None = None
     ahead_ms: int | None = None
     """How far the brokers' clock is before ours, within the time that asking took."""

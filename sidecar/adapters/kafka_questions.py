@@ -77,13 +77,13 @@ class TopicsAndRights(Request[_MetadataRequest]):
 
     API_KEY = 3
 
-    def __init__(self, topics: list[str]) -> None:
-        """Ask about these topics."""
+    def __init__(self, topics: list[str] | None) -> None:
+        """Ask about these topics; None asks about all that we may see."""
         self._topics = topics
 
     def build(self, request_struct_class: type[_MetadataRequest]) -> _MetadataRequest:
         """Give the request as it is sent."""
-        return request_struct_class(self._topics, False, False, True)
+        return request_struct_class(self._topics, False, False, self._topics is not None)
 
 
 class _GroupsRequest(RequestStruct):

@@ -14,34 +14,23 @@ from itertools import zip_longest
 from typing import Any, TypeVar
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError
-from aiokafka.producer.message_accumulator import BatchBuilder
+from aiokafka.errors import KafkaError
 
-from sidecar.adapters.kafka_batches import Packed, Run, TopicRules, pack, topic_rules
-from sidecar.adapters.kafka_client import (
-    bounded,
-    client_arguments,
-    close_client,
-    discard_producer,
-    why_unreachable,
+from sidecar.adapters.kafka_batches import Packed, Run
+from sidecar.adapters.kafka_client import close_client, discard_producer
+from sidecar.adapters.kafka_errors import Fate, fate
+from sidecar.adapters.kafka_producer import (
+    DISCARD_S,
+    RECYCLE_RECORDS,
+    ProducerFactory,
+    seen,
+    unavailable,
 )
-from sidecar.adapters.kafka_errors import CONNECT_ERRORS, Fate, fate, reason_of, text_of
 from sidecar.config.settings import KafkaSettings
 from sidecar.errors import SinkUnavailableError
 from sidecar.events import OutboundBatch, Refusal
 
 T = TypeVar("T")
-
-# Below the default `max.message.bytes` of a topic, 1,048,588.
-_BATCH_BYTES = 1_000_000
-_SMALLEST_BATCH_BYTES = 16_384
-# Largest record when the topic does not say: the broker's own limit of a request is 100 MiB.
-_RECORD_BYTES = 32 << 20
-# The client's sequence numbers turn negative after 2**31 records of one partition, and the
-# broker refuses everything from there on.
-_RECYCLE_RECORDS = 1_500_000_000
-_CONFIG_S = 5.0
-_DISCARD_S = 2.0
 
 
 class KafkaSink:
@@ -59,7 +48,7 @@ class KafkaSink:
         client_id: str,
         *,
         batches_in_line: int = 4,
-        recycle_records: int = _RECYCLE_RECORDS,
+        recycle_records: int = RECYCLE_RECORDS,
         environ: Mapping[str, str] = os.environ,
     ) -> None:
         """Say what is written; nothing is connected before `start`.
@@ -73,15 +62,9 @@ class KafkaSink:
             environ: Where secrets are looked up.
         """
         self._kafka = kafka
-        self._topics = tuple(topics)
-        self._client_id = client_id
+        self._factory = ProducerFactory(kafka, topics, client_id, environ)
         self._recycle_records = recycle_records
-        self._environ = environ
-        self._request_s = kafka.request_timeout.seconds
-        self._compression = None if kafka.compression == "none" else kafka.compression
-        self._batch_bytes = _BATCH_BYTES
         self._producer: AIOKafkaProducer | None = None
-        self._rules: dict[str, TopicRules] = {}
         self._written: Counter[tuple[str, int]] = Counter()
         self._trouble: SinkUnavailableError | None = _not_started()
         self._room = asyncio.Semaphore(batches_in_line)
@@ -106,54 +89,7 @@ class KafkaSink:
         """Replace the producer; what the old one still holds is not written."""
         self._drop_producer()
         self._written.clear()
-        producer = await self._connect()
-        limits = [rules.max_batch_bytes or _BATCH_BYTES for rules in self._rules.values()]
-        if min(limits, default=_BATCH_BYTES) < self._batch_bytes:
-            # The client's batch size is fixed when it is built, and only it could tell.
-            self._batch_bytes = min(limits)
-            self._in_background(discard_producer(producer, _DISCARD_S))
-            producer = await self._connect()
-        self._producer = producer
-
-    async def _connect(self) -> AIOKafkaProducer:
-        try:
-            arguments = client_arguments(self._kafka, self._client_id, self._environ)
-        except (OSError, KeyError) as error:
-            message = f"credentials cannot be read: {text_of(error)}"
-            raise SinkUnavailableError("authentication_failed", message) from error
-        producer = AIOKafkaProducer(
-            **arguments,
-            enable_idempotence=True,
-            acks="all",
-            compression_type=self._compression,
-            max_batch_size=self._batch_bytes,
-        )
-        connected = False
-        try:
-            await bounded(producer.start(), self._request_s)
-            self._rules = await self._look_up_topics(producer)
-            connected = True
-        except CONNECT_ERRORS as error:
-            cause = await why_unreachable(arguments)
-            raise (SinkUnavailableError(*cause) if cause else _unavailable(error)) from error
-        finally:
-            if not connected:
-                await discard_producer(producer, _DISCARD_S)
-        return producer
-
-    async def _look_up_topics(self, producer: AIOKafkaProducer) -> dict[str, TopicRules]:
-        cluster = await bounded(producer.client.fetch_all_metadata(), self._request_s)
-        missing = [t for t in self._topics if not cluster.partitions_for_topic(t)]
-        if missing:
-            names = ", ".join(f"`{topic}`" for topic in missing)
-            raise SinkUnavailableError(
-                "topic_missing", f"{names} not there, or may not be seen by this user"
-            )
-        counts = {
-            topic: len(await bounded(producer.partitions_for(topic), self._request_s))
-            for topic in self._topics
-        }
-        return await topic_rules(producer, counts, _CONFIG_S)
+        self._producer = await self._factory.connect()
 
     async def close(self, timeout_s: float) -> None:
         """Write what was taken, then disconnect. Ends within `timeout_s`, raises nothing."""
@@ -186,8 +122,9 @@ class KafkaSink:
         await self._room.acquire()
         delivery = self._in_background(self._deliver(batch))
         delivery.add_done_callback(lambda _: self._room.release())
+        delivery.add_done_callback(seen)  # the shield forgets it when the caller is cancelled
         acknowledged = asyncio.shield(delivery)
-        acknowledged.add_done_callback(_seen)
+        acknowledged.add_done_callback(seen)
         return acknowledged
 
     async def _deliver(self, batch: OutboundBatch) -> Sequence[Refusal]:
@@ -201,31 +138,36 @@ class KafkaSink:
                 raise self._failed(SinkUnavailableError("delivery_timeout", message)) from error
             # The client asserts that a partition is there: a topic made anew may have fewer.
             except (KafkaError, AssertionError) as error:
-                raise self._failed(_unavailable(error)) from error
+                raise self._failed(unavailable(error)) from error
             except SinkUnavailableError as error:
                 raise self._failed(error) from error
 
     async def _write(self, batch: OutboundBatch) -> list[Refusal]:
         if max(self._written.values(), default=0) + len(batch) > self._recycle_records:
             await self._renew()
-        refusals: list[Refusal] = []
-        queues: dict[tuple[str, int], list[Packed]] = defaultdict(list)
-        for part in batch.slices:
-            partition = part.partition % self._rules[part.topic].partitions
-            packed, refused = self._pack(Run(part, partition, 0, len(part.rows)))
-            queues[part.topic, partition] += packed
-            refusals += refused
+        queues, refusals = self._pack_all(batch)
+        if await self._factory.look_again(self._connected(), refused=bool(refusals)):
+            queues, refusals = self._pack_all(batch)
         # One batch of each partition at a time: behind a refused one nothing may be under way.
         for wave in zip_longest(*queues.values()):
             refusals += await self._write_wave([one for one in wave if one is not None])
         return refusals
 
+    def _pack_all(
+        self, batch: OutboundBatch
+    ) -> tuple[dict[tuple[str, int], list[Packed]], list[Refusal]]:
+        """Pack a batch, by topic and partition, and give what need not be sent."""
+        refusals: list[Refusal] = []
+        queues: dict[tuple[str, int], list[Packed]] = defaultdict(list)
+        for part in batch.slices:
+            partition = part.partition % self._factory.rules[part.topic].partitions
+            packed, refused = self._pack(Run(part, partition, 0, len(part.rows)))
+            queues[part.topic, partition] += packed
+            refusals += refused
+        return queues, refusals
+
     def _pack(self, run: Run) -> tuple[list[Packed], list[Refusal]]:
-        rules = self._rules[run.part.topic]
-        # A record that is too large as it is may be small enough when compressed.
-        known = None if self._compression else rules.max_batch_bytes
-        limit = known or _RECORD_BYTES
-        return pack(run, self._new_batch, limit, needs_key=rules.needs_key)
+        return self._factory.pack(self._connected(), run)
 
     async def _write_wave(self, wave: Sequence[Packed]) -> list[Refusal]:
         """Write batches of different partitions, without the records that are refused."""
@@ -238,7 +180,7 @@ class KafkaSink:
 
     async def _halve(self, run: Run, error: BaseException) -> list[Refusal]:
         """Write a refused run in halves, down to the records that are at fault."""
-        self._learn(run, error)
+        self._factory.learn(run, error)
         await self._renew()
         if len(run) == 1:
             return [run.refusal(run.start, str(error))]
@@ -249,11 +191,6 @@ class KafkaSink:
             for one in packed:
                 refusals += await self._write_wave([one])
         return refusals
-
-    def _learn(self, run: Run, refused: BaseException) -> None:
-        """Make smaller batches, where the topic would not say how large they may be."""
-        if isinstance(refused, MessageSizeTooLargeError) and len(run) > 1:
-            self._batch_bytes = max(_SMALLEST_BATCH_BYTES, self._batch_bytes // 2)
 
     async def _try(self, wave: Sequence[Packed]) -> list[BaseException | None]:
         """Send batches and wait for their acknowledgement.
@@ -271,7 +208,7 @@ class KafkaSink:
             future = await producer.send_batch(
                 packed.batch, run.part.topic, partition=run.partition
             )
-            future.add_done_callback(_seen)
+            future.add_done_callback(seen)
             futures.append(future)
             self._written[run.part.topic, run.partition] += len(run)
         if futures:
@@ -294,10 +231,6 @@ class KafkaSink:
             raise _not_started()
         return self._producer
 
-    def _new_batch(self) -> BatchBuilder:
-        batch: BatchBuilder = self._connected().create_batch()
-        return batch
-
     def _failed(self, trouble: SinkUnavailableError) -> SinkUnavailableError:
         """Take nothing more: after a failure the producer's sequence numbers are in doubt."""
         self._trouble = trouble
@@ -306,7 +239,7 @@ class KafkaSink:
 
     def _drop_producer(self) -> None:
         if self._producer is not None:
-            self._in_background(discard_producer(self._producer, _DISCARD_S))
+            self._in_background(discard_producer(self._producer, DISCARD_S))
             self._producer = None
 
     def _in_background(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
@@ -318,13 +251,3 @@ class KafkaSink:
 
 def _not_started() -> SinkUnavailableError:
     return SinkUnavailableError("not_started", "the sink was not started")
-
-
-def _unavailable(error: BaseException) -> SinkUnavailableError:
-    return SinkUnavailableError(reason_of(error), text_of(error))
-
-
-def _seen(future: asyncio.Future[Any]) -> None:
-    """Keep asyncio from reporting an error that nobody asked this future about."""
-    if not future.cancelled():
-        future.exception()

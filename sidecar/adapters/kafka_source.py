@@ -29,7 +29,7 @@ from sidecar.adapters.kafka_records import Found, Unreadable, as_it_is, record_b
 from sidecar.config.settings import KafkaSettings
 from sidecar.errors import OwnershipLostError, SourceUnavailableError, TransientError
 from sidecar.events import RecordBatch
-from sidecar.ports import Lag, PartitionListener
+from sidecar.ports import Lag, PartitionListener, Place
 
 _CLOSE_S = 5.0
 _LAG_S = 2.0
@@ -122,6 +122,7 @@ class KafkaSource:
         return AIOKafkaConsumer(
             **arguments,
             group_id=self._group,
+            group_instance_id=kafka.instance_id or None,
             enable_auto_commit=False,
             auto_offset_reset="none",
             isolation_level="read_committed",
@@ -290,6 +291,27 @@ class KafkaSource:
         except (KafkaError, TimeoutError) as error:
             raise SourceUnavailableError(text_of(error)) from error
 
+    async def places(self, partitions: Collection[int]) -> Mapping[int, Place]:
+        """Ask the brokers where partitions stand; those that are not ours are left out.
+
+        Raises:
+            SourceUnavailableError: No answer.
+        """
+        consumer = self._alive()
+        tps = self._owned(consumer, partitions)
+        if not tps:
+            return {}
+        try:
+            committed = await bounded(
+                asyncio.gather(*(consumer.committed(tp) for tp in tps)), self._request_s
+            )
+            ends = await bounded(consumer.end_offsets(tps), self._request_s)
+        except (KafkaError, TimeoutError) as error:
+            raise SourceUnavailableError(text_of(error)) from error
+        return {
+            tp.partition: Place(at, ends[tp]) for tp, at in zip(tps, committed, strict=True)
+        }
+
     def _seek(self, consumer: AIOKafkaConsumer, offsets: Mapping[TopicPartition, int]) -> None:
         assigned = consumer.assignment()
         for tp, offset in offsets.items():
@@ -349,7 +371,8 @@ class KafkaSource:
         """Raise with the cause, unless a broker answers a new connection."""
         try:
             arguments = client_arguments(self._kafka, self._client_id, self._environ)
-            cause = await bounded(why_unreachable(arguments), _LAG_S)
+            # It has limits of its own, which leave a slow broker time for two answers.
+            cause = await why_unreachable(arguments)
         except (OSError, KeyError):
             raise SourceUnavailableError(text_of(silence)) from silence
         if cause is not None:

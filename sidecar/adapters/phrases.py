@@ -50,6 +50,41 @@ def measure(value: float | None) -> str:
     return UNKNOWN if value is None else f"{value:.3f}"
 
 
+def digits(value: float | None) -> str:
+    """Give a score with three digits that count.
+
+    Example:
+        >>> digits(0.0012345), digits(1.8764), digits(999.7), digits(12345.0), digits(3e-7)
+        ('0.00123', '1.88', '1,000', '12,345', '<0.0001')
+    """
+    if value is None:
+        return UNKNOWN
+    if 0 < value < 0.0001:
+        return "<0.0001"
+    return count(value) if abs(value) >= 999.5 else f"{value:.3g}"
+
+
+def probability(p: float | None) -> str:
+    """Give a chance; what is very small is never shown as none.
+
+    Example:
+        >>> probability(0.0123), probability(0.0)
+        ('0.0123', '<0.0001')
+    """
+    return "<0.0001" if p is not None and p < 0.0001 else digits(p)
+
+
+def times(factor: float) -> str:
+    """Give a multiple.
+
+    Example:
+        >>> [times(each).split()[0] for each in (1.26, 52.7, 1234.0)]
+        ['1.3', '53', '1,234']
+    """
+    number = f"{factor:.1f}" if factor < 10 else count(factor)
+    return f"{number} \N{MULTIPLICATION SIGN}"
+
+
 def span(seconds: float | None) -> str:
     """Give a duration in its largest unit.
 
@@ -78,3 +113,13 @@ def instant(ms: int | None) -> str:
     if ms is None:
         return UNKNOWN
     return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def minute(ms: int | None) -> str:
+    """Give a moment in UTC, to the second only where it is not a whole minute.
+
+    Example:
+        >>> minute(0), minute(61_000)
+        ('1970-01-01 00:00 UTC', '1970-01-01 00:01:01 UTC')
+    """
+    return instant(ms).replace(":00 UTC", " UTC")

@@ -20,6 +20,7 @@ from sidecar.events import Decision, OutboundSlice, RecordBatch
 
 # Parquet is read fastest in row groups of this order.
 _GROUP_ROWS = 65_536
+_TABLES = (".parquet", ".pq")
 _PARTS_OF_LETTERS = (".jsonl", ".ndjson")
 
 
@@ -29,6 +30,11 @@ class Output(Protocol):
     def write(self, records: RecordBatch, part: OutboundSlice) -> None:
         """Write records that came of a batch."""
         ...
+
+
+def is_table(path: Path) -> bool:
+    """Whether decisions go into columns, by the name's ending."""
+    return path.suffix.lower() in _TABLES
 
 
 @contextmanager
@@ -42,7 +48,7 @@ def decisions_file(path: Path) -> Iterator[Output]:
         case ".jsonl" | ".ndjson":
             with whole_file(path) as file:
                 yield _DecisionLines(file)
-        case ".parquet" | ".pq":
+        case ending if ending in _TABLES:
             with whole_file(path) as file, _DecisionTable(path, file) as table:
                 yield table
         case _:

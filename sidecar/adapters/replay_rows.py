@@ -14,7 +14,7 @@ from msgspec import Struct, defstruct
 from sidecar.adapters.replay_lines import EventClock
 from sidecar.adapters.replay_records import KeptRecord
 from sidecar.bundle.manifest import Feature, FeatureType
-from sidecar.errors import Finding, UserError
+from sidecar.errors import Finding, UserError, did_you_mean
 from sidecar.pipeline.signature import EARLIEST_MS, LATEST_MS
 
 _INTEGER = re.compile(r"[+-]?\d{1,18}", re.ASCII)
@@ -155,7 +155,7 @@ def _refuse_missing(
 ) -> None:
     there = f"the columns are {', '.join(columns)}"
     findings = [
-        Finding(option, f"there is no column `{column}`", there)
+        Finding(option, f"there is no column `{column}`", did_you_mean(column, columns, there))
         for option, column in choice.chosen.items()
         if column not in columns
     ]

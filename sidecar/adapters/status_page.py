@@ -6,6 +6,7 @@ from sidecar.adapters.charts import bar
 from sidecar.adapters.drift_section import chosen_window, drift_section
 from sidecar.adapters.markup import Child, Html, element, join
 from sidecar.adapters.phrases import UNKNOWN, count, instant, rate, share, span
+from sidecar.adapters.quality_section import quality_parts
 from sidecar.adapters.tables import body_rows, head_row, numeric
 from sidecar.monitors.snapshot import WindowSnapshot
 from sidecar.telemetry.status import PartitionView, StatusView
@@ -40,6 +41,7 @@ def render(view: StatusView, *, window: str | None, refresh_s: int | None) -> st
             _tiles(view),
             _flow(view),
             drift_section(view, shown),
+            _quality(view, shown),
             _kafka(view),
         ),
         _footer(view, shown, refresh_s),
@@ -178,6 +180,13 @@ _TOTAL = ("Since start", "num")
 
 
 # --- Kafka and foot ------------------------------------------------------------------------
+
+
+def _quality(view: StatusView, shown: WindowSnapshot | None) -> Html | None:
+    if view.quality is None or shown is None:
+        return None
+    parts = quality_parts(view.quality, shown.window)
+    return element("section", element("h2", "Data quality"), parts) if parts else None
 
 
 def _kafka(view: StatusView) -> Html:

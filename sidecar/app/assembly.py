@@ -9,13 +9,18 @@ from sidecar.clock import Clock
 from sidecar.config.defaults import resolve
 from sidecar.config.settings import SidecarSettings
 from sidecar.monitors.drift import DriftMonitor
+from sidecar.monitors.quality import QualityMonitor, usual_fallback
+from sidecar.monitors.quality_snapshot import QualitySnapshot
+from sidecar.monitors.snapshot import MonitorSnapshot
 from sidecar.pipeline.breaker import CircuitBreaker
 from sidecar.pipeline.check import Checker
 from sidecar.pipeline.decide import Decider
 from sidecar.pipeline.decode import EventDecoder
-from sidecar.pipeline.encode import Encoder
+from sidecar.pipeline.encode import CONTENT_TYPE, Encoder
+from sidecar.pipeline.envelope import envelope
 from sidecar.pipeline.features import Vectoriser
 from sidecar.pipeline.interpret import Interpreter
+from sidecar.pipeline.join import Joiner
 from sidecar.ports import Scorer
 from sidecar.runtime.observers import Observers
 from sidecar.runtime.scoring import Scoring
@@ -35,11 +40,24 @@ class Assembly:
     metrics: Metrics
     model_view: ModelView
     drift: DriftMonitor
+    quality: QualityMonitor
     observers: Observers
     breaker: CircuitBreaker
     decider: Decider
     threshold: float
     """Confidence below which the fallback chain answers."""
+
+    def drift_snapshot(self) -> MonitorSnapshot | None:
+        """Give what the drift monitor says; None when it is switched off."""
+        return self.observers.read(self.drift, self.drift.snapshot)
+
+    def quality_snapshot(self, drift: MonitorSnapshot | None) -> QualitySnapshot | None:
+        """Give what the quality monitor says; None when it is switched off.
+
+        Args:
+            drift: What the drift monitor says at the same moment.
+        """
+        return self.observers.read(self.quality, lambda: self.quality.snapshot(drift))
 
     def stages(self, scorer: Scorer) -> Stages:
         """Give the stages around a scorer."""
@@ -56,12 +74,23 @@ class Assembly:
                 breaker=self.breaker,
                 clock=self.clock,
                 metrics=self.metrics,
+                shadow=CircuitBreaker(settings.breaker) if settings.model.shadow else None,
             ),
             decider=self.decider,
             encoder=Encoder(
-                manifest, settings.topics.decisions, settings.topics.dead_letters, __version__
+                manifest,
+                settings.topics.decisions,
+                settings.topics.dead_letters,
+                __version__,
+                settings.output,
+                envelope(settings.output, str(settings.name), CONTENT_TYPE),
             ),
             metrics=self.metrics,
+            joiner=(
+                Joiner(manifest, settings.input, settings.limits)
+                if settings.input.format == "kserve"
+                else None
+            ),
         )
 
 
@@ -77,7 +106,20 @@ def assemble(settings: SidecarSettings, clock: Clock) -> Assembly:
     threshold = resolve_threshold(bundle.calibration, settings.confidence)
     decider = Decider(manifest, settings.fallback, threshold)
     drift = DriftMonitor(
-        manifest, bundle.reference, settings.monitors, settings.confidence.measure
+        manifest,
+        bundle.reference,
+        settings.monitors,
+        settings.confidence.measure,
+        bundle.slots,
+    )
+    rules = [rule.name for rule in settings.fallback.rules]
+    quality = QualityMonitor(
+        manifest,
+        bundle.reference,
+        settings.monitors,
+        rules,
+        usual_fallback(bundle.calibration, settings.confidence.measure, threshold),
+        compares=settings.model.shadow,
     )
     model_view = ModelView(
         name=manifest.name,
@@ -89,8 +131,8 @@ def assemble(settings: SidecarSettings, clock: Clock) -> Assembly:
         clock,
         topic=settings.topics.events,
         model=model_view,
-        rules=[rule.name for rule in settings.fallback.rules],
-        observers=[drift.name],
+        rules=rules,
+        observers=[drift.name, quality.name],
     )
     return Assembly(
         settings=settings,
@@ -99,7 +141,8 @@ def assemble(settings: SidecarSettings, clock: Clock) -> Assembly:
         metrics=metrics,
         model_view=model_view,
         drift=drift,
-        observers=Observers([drift], metrics),
+        quality=quality,
+        observers=Observers([drift, quality], metrics),
         breaker=CircuitBreaker(settings.breaker),
         decider=decider,
         threshold=threshold,

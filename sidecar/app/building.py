@@ -15,14 +15,24 @@ from sidecar.bundle.card import write_card
 from sidecar.bundle.evaluation import Answers, Evaluation, evaluate, true_classes, true_values
 from sidecar.bundle.golden import choose_golden, golden_rows
 from sidecar.bundle.graph import graph_faults
+from sidecar.bundle.instants import instants
 from sidecar.bundle.load import Bundle, load_bundle
-from sidecar.bundle.manifest import BUNDLE_FORMAT, Calibration, Manifest, ModelSpec, Task
+from sidecar.bundle.manifest import (
+    BUNDLE_FORMAT,
+    Calibration,
+    Manifest,
+    ModelSpec,
+    ReferenceProfile,
+    Task,
+)
 from sidecar.bundle.outputs import AnswerChoice, infer_answers
-from sidecar.bundle.profile import build_profile
+from sidecar.bundle.profile import build_profile, reference_cells
+from sidecar.bundle.seasonal import SlotCounts, encode_slots
 from sidecar.bundle.signature import ColumnChoice, infer_inputs, table_columns
 from sidecar.bundle.tables import Table, read_table
+from sidecar.bundle.timed import add_time
 from sidecar.bundle.write import check_free, encode_json, encode_jsonl, write_bundle
-from sidecar.config.settings import ModelSettings
+from sidecar.config.settings import ModelSettings, MonitorSettings
 from sidecar.config.values import ByteSize
 from sidecar.errors import (
     BundleError,
@@ -37,6 +47,8 @@ from sidecar.pipeline.interpret import Interpreter
 from sidecar.stats.probability import MEASURES, Measure, Probabilities
 
 MAX_MODEL_BYTES = 1 << 30
+WINDOWS_MS = tuple(length.ms for length in MonitorSettings().windows)
+"""Those of `monitors.windows`, when nothing else is said."""
 
 # Rows of one run: enough that the call itself costs nothing, small enough for any memory.
 _BATCH_ROWS = 4_096
@@ -68,6 +80,11 @@ class BuildRequest:
     owner: str = ""
     training_data: str = ""
     intended_use: str = ""
+    windows_ms: tuple[int, ...] | None = None
+    """Lengths of the windows whose overdispersion is measured; needs `columns.time`. None for
+    those of `WINDOWS_MS`, where there is a time."""
+    seasonal: bool = False
+    """Keep the counts by hour of the week too; needs `columns.time`."""
     force: bool = False
     """Replace a bundle that is there."""
     max_model_bytes: int = MAX_MODEL_BYTES
@@ -87,6 +104,7 @@ def build_bundle(request: BuildRequest, progress: Progress = lambda done, of: No
         UserError: With everything that must be mended: the model, the rows, the folder.
     """
     check_free(request.out, force=request.force)
+    _check_time(request)
     content = _model_content(request)
     table = read_table(request.reference)
     # More threads would add float32 up in another order, and the bytes of the bundle would
@@ -96,7 +114,7 @@ def build_bundle(request: BuildRequest, progress: Progress = lambda done, of: No
     columns = table_columns(table, manifest.features)
     run = _run_reference(model, manifest, columns, progress)
     _check_answers(run, columns)
-    files = {"model.onnx": content, **_described(manifest, columns, run, table)}
+    files = {"model.onnx": content, **_described(request, manifest, columns, run, table)}
     write_bundle(request.out, manifest, files, force=request.force)
     return verify_bundle(request.out, max_model_bytes=request.max_model_bytes)
 
@@ -115,6 +133,22 @@ def verify_bundle(path: Path, *, max_model_bytes: int = MAX_MODEL_BYTES) -> Bund
     settings = ModelSettings(bundle=path, max_bytes=ByteSize(max_model_bytes))
     OnnxScorer.open(bundle, settings).verify_golden()
     return bundle
+
+
+def _check_time(request: BuildRequest) -> None:
+    """Refuse what needs the time of the rows when no column has it."""
+    asked = {
+        "--seasonal": request.seasonal,
+        "--windows": request.windows_ms is not None,
+    }
+    mend = "name the column with --time"
+    findings = [
+        Finding(option, "needs the time of the reference rows", mend)
+        for option, there in asked.items()
+        if there and not request.columns.time
+    ]
+    if findings:
+        raise UserError("nothing can be told by time", findings)
 
 
 def _model_content(request: BuildRequest) -> bytes:
@@ -263,20 +297,11 @@ def _check_answers(run: _Run, columns: Features) -> None:
 
 
 def _described(
-    manifest: Manifest, columns: Features, run: _Run, table: Table
+    request: BuildRequest, manifest: Manifest, columns: Features, run: _Run, table: Table
 ) -> dict[str, bytes]:
     """Write down what the reference rows show; a file per view of it."""
     spec, scores = manifest.model, run.scores
-    regression = spec.task is Task.REGRESSION
-    reference = build_profile(
-        manifest.features,
-        columns,
-        scores.score,
-        run.confidence,
-        None if regression else scores.label,
-        spec.labels,
-        spec.task,
-    )
+    reference, slots = _reference(request, manifest, columns, run, table)
     positions = choose_golden(columns, scores)
     golden = golden_rows(manifest.features, columns, scores, spec.labels, positions)
     calibration, evaluation = _judged(manifest, run, table)
@@ -286,11 +311,33 @@ def _described(
         "golden.jsonl": encode_jsonl(golden),
         "CARD.md": card.encode(),
     }
+    if slots is not None:
+        files["seasonal.npy"] = encode_slots(slots)
     if calibration is not None:
         files["calibration.json"] = encode_json(calibration)
     if evaluation is not None:
         files["evaluation.json"] = encode_json(evaluation)
     return files
+
+
+def _reference(
+    request: BuildRequest, manifest: Manifest, columns: Features, run: _Run, table: Table
+) -> tuple[ReferenceProfile, SlotCounts | None]:
+    """Count the reference rows, and their windows where they have a time."""
+    spec, score, confidence = manifest.model, run.scores.score, run.confidence
+    label = None if spec.task is Task.REGRESSION else run.scores.label
+    profile = build_profile(
+        manifest.features, columns, score, confidence, label, spec.labels, spec.task
+    )
+    if not manifest.time:
+        return profile, None
+    return add_time(
+        profile,
+        reference_cells(profile, columns, score, confidence, label),
+        instants(manifest.time, table[manifest.time]),
+        request.windows_ms or WINDOWS_MS,
+        seasonal=request.seasonal,
+    )
 
 
 def _judged(

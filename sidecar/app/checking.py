@@ -11,23 +11,26 @@ from msgspec import UNSET, Struct
 
 from sidecar.adapters.cpu_limit import cpu_limit
 from sidecar.adapters.kafka_doctor import examine
+from sidecar.adapters.memory_limit import memory_limit
 from sidecar.adapters.onnx_scorer import OnnxScorer
+from sidecar.adapters.schema_registry import missing_packages, registry_trouble
 from sidecar.app.checks.check import Check, Severity
 from sidecar.app.checks.cluster import CLUSTER_CHECKS
 from sidecar.app.checks.config import CONFIG_CHECKS, Plan
 from sidecar.app.checks.fit import FIT_CHECKS, Fit
-from sidecar.app.checks.meeting import Meeting
+from sidecar.app.checks.meeting import Meeting, topic_keys
 from sidecar.app.checks.topics import TOPIC_CHECKS
 from sidecar.bundle.calibration import resolve_threshold
 from sidecar.bundle.load import Bundle, load_bundle
 from sidecar.clock import Clock
-from sidecar.config.defaults import resolve
+from sidecar.config.defaults import resolve, transactional_id
 from sidecar.config.faults import Faults
 from sidecar.config.load import load_settings
 from sidecar.config.parse import parse
 from sidecar.config.settings import SidecarSettings
 from sidecar.errors import BundleError, Finding, UserError
 from sidecar.monitors.drift import DriftMonitor
+from sidecar.monitors.quality import QualityMonitor
 from sidecar.pipeline.decide import Decider
 from sidecar.pipeline.decode import EventDecoder
 
@@ -107,7 +110,7 @@ class _Desk:
             settings = load_settings(self._path, environ)
         if self._problems:
             return
-        self._run(CONFIG_CHECKS, Plan(settings, cpu_limit()))
+        self._run(CONFIG_CHECKS, Plan(settings, cpu_limit(), missing_packages()))
         if settings.name is not UNSET:
             with self._noting(FIT_FAULT):
                 self._resolved = resolve(settings, str(settings.name), self._path.parent)
@@ -128,15 +131,20 @@ class _Desk:
             )
             return
         topics = settings.topics
-        cluster = await examine(
-            settings.kafka,
-            (topics.events, topics.decisions, topics.dead_letters),
-            str(settings.name),
-            environ=environ,
-            clock=clock,
-            timeout_s=timeout_s,
+        once = settings.delivery.mode == "exactly_once"
+        cluster, registry = await asyncio.gather(
+            examine(
+                settings.kafka,
+                [getattr(topics, key) for key in topic_keys(settings)],
+                str(settings.name),
+                environ=environ,
+                clock=clock,
+                timeout_s=timeout_s,
+                transactional_id=transactional_id(settings, 0) if once else None,
+            ),
+            _registry_trouble(settings, environ, timeout_s),
         )
-        meeting = Meeting(settings, cluster, self._window_bytes)
+        meeting = Meeting(settings, cluster, self._window_bytes, registry)
         self._run((*CLUSTER_CHECKS, *TOPIC_CHECKS), meeting)
 
     # --- the bundle --------------------------------------------------------------------------
@@ -172,7 +180,8 @@ class _Desk:
             window_bytes = _window_bytes(settings, bundle)
         if len(self._problems) > before:
             return None
-        return Fit(settings, bundle, threshold, window_bytes)
+        model_bytes = bundle.model_path.stat().st_size
+        return Fit(settings, bundle, threshold, window_bytes, model_bytes, memory_limit())
 
     # --- notes -------------------------------------------------------------------------------
 
@@ -222,11 +231,23 @@ class _Desk:
         return int(said[1]) if said else self._lines.line_of(finding.path)
 
 
+async def _registry_trouble(
+    settings: SidecarSettings, environ: Mapping[str, str], timeout_s: float
+) -> tuple[str, str] | None:
+    """Give what is wrong with the schema registry, as far as it can be asked."""
+    if settings.registry is None or missing_packages():
+        return None
+    return await registry_trouble(settings.registry, environ, timeout_s)
+
+
 def _window_bytes(settings: SidecarSettings, bundle: Bundle) -> int:
     """Give the memory of one partition's windows: panes times counts."""
     monitors = settings.monitors
-    monitor = DriftMonitor(bundle.manifest, bundle.reference, monitors)
-    counts = len(monitor.windows.windows()[0].counts)
+    drift = DriftMonitor(
+        bundle.manifest, bundle.reference, monitors, settings.confidence.measure, bundle.slots
+    )
+    quality = QualityMonitor(bundle.manifest, bundle.reference, monitors)
+    counts = drift.windows.size + quality.windows.size
     return monitors.windows[-1].ms // monitors.pane.ms * counts * _BYTES_PER_COUNT
 
 

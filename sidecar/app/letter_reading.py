@@ -1,15 +1,24 @@
 """Opens the dead-letter topic of a config and reads the letters that are wanted."""
 
-from collections.abc import AsyncGenerator
+import asyncio
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 
 from msgspec import UNSET
 
 from sidecar.adapters.kafka_letters import LetterTopic
+from sidecar.adapters.schema_registry import (
+    MEND_EXTRA,
+    SchemaRegistryClient,
+    missing_packages,
+)
 from sidecar.app.letters import Letter, Wanted, letters_of
 from sidecar.bundle.load import load_bundle
 from sidecar.config.defaults import resolve
 from sidecar.config.settings import SidecarSettings
+from sidecar.errors import RegistryUnavailableError
+from sidecar.pipeline.framing import framed
+from sidecar.ports import Schema, UnknownSchema
 
 
 def with_names(settings: SidecarSettings) -> SidecarSettings:
@@ -36,3 +45,35 @@ async def read(topic: LetterTopic, wanted: Wanted) -> AsyncGenerator[Letter, Non
             for letter in letters_of(batch):
                 if wanted.takes(letter):
                     yield letter
+
+
+async def schema_of(
+    letter: Letter, settings: SidecarSettings, environ: Mapping[str, str]
+) -> Schema | None:
+    """Give the schema that a letter names.
+
+    Args:
+        letter: The letter.
+        settings: Say which registry.
+        environ: Where secrets are looked up.
+
+    Returns:
+        None when it names none, or the config has no registry; when the registry cannot be
+        asked, an `UnknownSchema` that says why.
+    """
+    found = None if letter.value is None else framed(letter.value, letter.headers)
+    if found is None or settings.registry is None:
+        return None
+    if missing_packages():
+        return UnknownSchema(MEND_EXTRA)
+    limits, timeout = settings.limits, settings.registry.timeout
+    registry = SchemaRegistryClient(settings.registry, environ, max_depth=limits.max_depth)
+    try:
+        async with asyncio.timeout(timeout.seconds):
+            return await registry.schema(found.schema_id)
+    except TimeoutError:
+        return UnknownSchema(f"the registry did not answer within {timeout}")
+    except RegistryUnavailableError as error:
+        return UnknownSchema(str(error))
+    finally:
+        await registry.close()

@@ -12,7 +12,10 @@ from typing import Any, NamedTuple
 import msgspec
 
 from sidecar.app.letters import Letter, printable, rfc3339
+from sidecar.errors import MalformedPayloadError
 from sidecar.events import Headers
+from sidecar.pipeline.framing import framed
+from sidecar.ports import PlainJson, Schema, UnknownSchema
 
 Steps = tuple[str | int, ...]
 """Names and positions on the way from the payload to one of its values."""
@@ -39,17 +42,23 @@ class Spot(NamedTuple):
     """What is not there, as `.age`; empty when all is."""
 
 
-def describe(letter: Letter, *, reveal: bool) -> str:
+def describe(letter: Letter, *, reveal: bool, schema: Schema | None = None) -> str:
     """Write a letter as text.
 
     Args:
         letter: The letter.
         reveal: Whether key, values and headers of the record are shown as they are.
+        schema: The one that it names, as far as a registry was asked.
 
     Returns:
         Lines for a terminal; control characters are escaped.
     """
-    lines = [*_facts(letter, reveal=reveal), "", *_payload(letter, reveal=reveal)]
+    lines = [
+        *_facts(letter, reveal=reveal),
+        *_schema_line(letter, schema),
+        "",
+        *_payload(letter, schema, reveal=reveal),
+    ]
     return "\n".join(printable(line) for line in lines)
 
 
@@ -74,12 +83,20 @@ def _facts(letter: Letter, *, reveal: bool) -> Iterator[str]:
         yield f"{'header':<{_LABEL}} {name}: {_bytes_text(value, reveal=shown)}"
 
 
-def _payload(letter: Letter, *, reveal: bool) -> Iterator[str]:
+def _schema_line(letter: Letter, schema: Schema | None) -> Iterator[str]:
+    """Name the schema of a letter that names one, and what is wrong with it."""
+    found = framed(letter.value or b"", letter.headers)
+    if found is not None:
+        why = f": {schema.why}" if isinstance(schema, UnknownSchema) else ""
+        yield f"{'schema':<{_LABEL}} {found.schema_id}{why}"
+
+
+def _payload(letter: Letter, schema: Schema | None, *, reveal: bool) -> Iterator[str]:
     value = letter.value
     if value is None or not letter.has_payload:
         yield "No payload: the record could not be read, or the broker did not take it."
         return
-    read = decode(value, letter.headers)
+    read = decode(value, letter.headers, schema)
     if read is None:
         yield f"Payload, {len(value):,} bytes, which cannot be read:"
         yield from dump(value, letter.said("message"), reveal=reveal)
@@ -105,16 +122,27 @@ def _bytes_text(value: bytes | None, *, reveal: bool) -> str:
 # --- reading -------------------------------------------------------------------------------
 
 
-def decode(value: bytes, headers: Headers) -> tuple[str, Any] | None:
+def decode(
+    value: bytes, headers: Headers, schema: Schema | None = None
+) -> tuple[str, Any] | None:
     """Read a payload, more leniently than the sidecar does: what is wrong is to be seen.
 
     Args:
-        value: The bytes.
+        value: The bytes; the prefix of a schema registry is passed over.
         headers: Of the record; a content type of MessagePack counts.
+        schema: The one that it names, where it is known.
 
     Returns:
-        The encoding's name and the tree; None when it is neither JSON nor MessagePack.
+        The encoding's name and the tree; None when it cannot be read.
     """
+    found = framed(value, headers)
+    if found is not None:
+        value = found.body
+    if schema is not None and not isinstance(schema, PlainJson | UnknownSchema):
+        try:
+            return schema.encoding.capitalize(), schema.read(value)
+        except MalformedPayloadError:
+            return None
     named = {name.lower(): text or b"" for name, text in headers}
     said = b"msgpack" in named.get("content-type", b"").lower()
     try:

@@ -19,7 +19,7 @@ from sidecar.adapters.replay_tables import TableFile
 from sidecar.adapters.replay_topic import EVERYTHING, TopicRange, parse_place
 from sidecar.bundle.manifest import Manifest
 from sidecar.config.settings import SidecarSettings
-from sidecar.errors import Finding, UserError
+from sidecar.errors import Finding, UserError, did_you_mean
 from sidecar.events import RecordBatch
 
 TOPIC = "topic"
@@ -133,6 +133,8 @@ def input_format(choice: InputChoice, manifest: Manifest) -> InputFormat:
     if choice.format is not InputFormat.AUTO:
         return choice.format
     if ending not in _LINES:
+        if not path.exists():
+            raise UserError(choice.name, [_nowhere(choice.name)])
         known = ", ".join((*_LINES, *_TABLES))
         mend = f"name it {known}, or say --input-format; a topic is written `kafka:NAME`"
         raise UserError(
@@ -143,6 +145,11 @@ def input_format(choice: InputChoice, manifest: Manifest) -> InputFormat:
         return InputFormat.RECORDS
     is_row = "features" not in names and names & {f.name for f in manifest.features}
     return InputFormat.TABLE if is_row else InputFormat.EVENTS
+
+
+def _nowhere(name: str) -> Finding:
+    mend = "name a file; a topic is written `kafka:NAME`, the config's own `topic`"
+    return Finding("INPUT", "there is no such file", did_you_mean(name, [TOPIC], mend))
 
 
 def _first_names(path: Path) -> set[str]:

@@ -7,9 +7,13 @@ from datetime import UTC, datetime
 import numpy as np
 from msgspec import Struct
 
-from sidecar.app.replay_timeline import TimelinePoint
+from sidecar.app.replay_episodes import Episode
+from sidecar.app.replay_quality import aligned, describe_quality
+from sidecar.app.replay_timeline import Peak, Timeline, TimelinePoint
 from sidecar.bundle.manifest import Manifest
-from sidecar.events import REASON_NAMES, SOURCE_NAMES, DecisionBatch, Rejection
+from sidecar.config.settings import MonitorSettings
+from sidecar.events import REASON_NAMES, SOURCE_NAMES, DecisionBatch, Rejection, Signal
+from sidecar.monitors.quality_snapshot import QualitySnapshot
 from sidecar.monitors.snapshot import MonitorSnapshot, SubjectDrift, WindowSnapshot
 
 _MOST_ROWS = 20
@@ -25,12 +29,14 @@ class ReplayedModel(Struct, frozen=True, kw_only=True):
 
 
 class RecordCounts(Struct, frozen=True, kw_only=True):
-    """What became of the records: `received = decided + rejected + tombstones`."""
+    """What became of the records: `received = decided + rejected + tombstones + joined`."""
 
     received: int
     decided: int
     rejected: int
     tombstones: int
+    joined: int = 0
+    """Requests of KServe's payload log whose outcome is the decision of their response."""
 
 
 class Speed(Struct, frozen=True, kw_only=True):
@@ -38,6 +44,19 @@ class Speed(Struct, frozen=True, kw_only=True):
 
     seconds: float
     records_per_second: float
+
+
+class Judgement(Struct, frozen=True, kw_only=True):
+    """By what drift was judged: the settings of `monitors` that numbers go by."""
+
+    pane_ms: int
+    min_records: int
+    delta: float
+    warning_delta: float
+    false_discovery_rate: float
+    hold_ms: int
+    resolve_ms: int
+    dataset_share: float
 
 
 class ReplayReport(Struct, frozen=True, kw_only=True):
@@ -58,8 +77,17 @@ class ReplayReport(Struct, frozen=True, kw_only=True):
     """Dead letters by code."""
     monitors: MonitorSnapshot
     """The windows at the end, as the service's `/api/v1/status` has them."""
+    quality: QualitySnapshot
+    """Likewise."""
+    signals: tuple[Signal, ...]
+    """What a live run would have told on the signals topic."""
+    judgement: Judgement
     timeline: tuple[TimelinePoint, ...]
     """The windows on the way."""
+    peaks: tuple[Peak, ...]
+    """Each subject over each window when it differed most."""
+    episodes: tuple[Episode, ...]
+    """When drift began and ended, the earliest first."""
     speed: Speed
 
 
@@ -69,13 +97,18 @@ class Tally:
     def __init__(self) -> None:
         """Begin at nothing."""
         self.records = 0
+        self.joined = 0
         self.sources: Counter[str] = Counter()
         self.reasons: Counter[str] = Counter()
         self.rules: Counter[str] = Counter()
         self.rejections: Counter[str] = Counter()
 
     def count(
-        self, records: int, decisions: DecisionBatch, rejections: Sequence[Rejection]
+        self,
+        records: int,
+        decisions: DecisionBatch,
+        rejections: Sequence[Rejection],
+        joined: int = 0,
     ) -> None:
         """Add a batch.
 
@@ -83,8 +116,10 @@ class Tally:
             records: How many it has, tombstones too.
             decisions: Its decisions.
             rejections: Its dead letters.
+            joined: How many have their outcome in the decision of another one.
         """
         self.records += records
+        self.joined += joined
         self.sources += _named(SOURCE_NAMES, decisions.source)
         self.reasons += _named(REASON_NAMES, decisions.reason)
         self.rules += _named(decisions.rules, decisions.rule[decisions.rule >= 0])
@@ -97,7 +132,8 @@ class Tally:
             received=self.records,
             decided=decided,
             rejected=rejected,
-            tombstones=self.records - decided - rejected,
+            tombstones=self.records - decided - rejected - self.joined,
+            joined=self.joined,
         )
 
 
@@ -108,7 +144,10 @@ def make_report(
     notes: Sequence[str],
     tally: Tally,
     monitors: MonitorSnapshot,
-    timeline: tuple[TimelinePoint, ...],
+    quality: QualitySnapshot,
+    signals: Sequence[Signal],
+    settings: MonitorSettings,
+    timeline: Timeline,
     seconds: float,
 ) -> ReplayReport:
     """Put a report together; counts come greatest first."""
@@ -126,11 +165,30 @@ def make_report(
         rules=_sorted(tally.rules),
         rejections=_sorted(tally.rejections),
         monitors=monitors,
-        timeline=timeline,
+        quality=quality,
+        signals=tuple(signals),
+        judgement=_judgement(settings),
+        timeline=timeline.points(),
+        peaks=timeline.peaks(),
+        episodes=timeline.episodes(),
         speed=Speed(
             seconds=round(seconds, 3),
             records_per_second=round(tally.records / seconds, 1) if seconds else 0.0,
         ),
+    )
+
+
+def _judgement(settings: MonitorSettings) -> Judgement:
+    drift = settings.drift
+    return Judgement(
+        pane_ms=settings.pane.ms,
+        min_records=settings.min_records,
+        delta=drift.delta,
+        warning_delta=drift.warning_delta,
+        false_discovery_rate=drift.false_discovery_rate,
+        hold_ms=drift.hold.ms,
+        resolve_ms=drift.resolve.ms,
+        dataset_share=drift.dataset_share,
     )
 
 
@@ -162,6 +220,8 @@ def describe_report(report: ReplayReport) -> str:
         _counts("Rules", records.decided, report.rules),
         _counts("Rejected as", records.received, report.rejections),
         _drift(report.monitors),
+        _episodes(report.signals),
+        describe_quality(report.quality),
         f"{speed.records_per_second:,.0f} records/s, {speed.seconds:,.1f} s",
     ]
     return "\n\n".join(part for part in parts if part)
@@ -172,6 +232,7 @@ def _outcomes(records: RecordCounts) -> dict[str, int]:
         "decided": records.decided,
         "rejected": records.rejected,
         "tombstones": records.tombstones,
+        **({"joined": records.joined} if records.joined else {}),
     }
 
 
@@ -211,6 +272,23 @@ def _drift(monitors: MonitorSnapshot) -> str:
     )
 
 
+def _episodes(signals: Sequence[Signal]) -> str:
+    """Give what a live run would have told, the first ones."""
+    shown = [
+        f"  {each.event_time}  {each.kind:<11}  {each.severity:<8}  {each.window:<4}"
+        f"  {each.feature or each.subject}"
+        for each in signals[:_MOST_ROWS]
+    ]
+    more = len(signals) - len(shown)
+    return "\n".join(
+        (
+            f"Signals of drift: {len(signals) or 'none'}",
+            *shown,
+            *([f"  and {more} more"] if more else []),
+        )
+    )
+
+
 def _verdict(found: Sequence[tuple[SubjectDrift, WindowSnapshot]]) -> str:
     names = {subject.name for subject, _ in found}
     return f"{len(names)} past their critical value" if names else "none that chance is not"
@@ -223,15 +301,10 @@ def _left_out(monitors: MonitorSnapshot) -> Iterator[str]:
         yield f"  {monitors.future:,} events were ahead of their record's time"
 
 
-def _drift_table(found: Iterable[tuple[SubjectDrift, WindowSnapshot]]) -> Iterator[str]:
+def _drift_table(found: Iterable[tuple[SubjectDrift, WindowSnapshot]]) -> Sequence[str]:
     head = ("  name", "window", "records", "psi", "critical", "ratio", "missing", "outside")
-    rows = [head, *(_drift_row(subject, window) for subject, window in found)]
-    if len(rows) == 1:
-        return
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for name, *cells in rows:
-        shown = (cell.rjust(width) for cell, width in zip(cells, widths[1:], strict=True))
-        yield "  ".join((name.ljust(widths[0]), *shown))
+    rows = [_drift_row(subject, window) for subject, window in found]
+    return aligned(head, rows)
 
 
 def _drift_row(subject: SubjectDrift, window: WindowSnapshot) -> tuple[str, ...]:

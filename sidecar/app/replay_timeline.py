@@ -1,14 +1,12 @@
 """How the drift numbers went: the windows at one instant of event time after another."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable
 
-import numpy as np
 from msgspec import Struct
 
-from sidecar.events import DecisionBatch, Int64Column, Rejection
+from sidecar.app.replay_episodes import Episode, EpisodeBook
 from sidecar.monitors.drift import DriftMonitor
 from sidecar.monitors.snapshot import DriftScore, MonitorSnapshot, Subject, SubjectDrift
-from sidecar.runtime.observers import Observers
 
 _MOST_POINTS = 200
 
@@ -29,6 +27,8 @@ class WindowPoint(Struct, frozen=True, kw_only=True):
     """One window at one instant."""
 
     window: str
+    start_ms: int
+    """Event time; earlier than its length says where it grew."""
     records: int
     ready: bool
     decisions: dict[str, int]
@@ -43,79 +43,92 @@ class TimelinePoint(Struct, frozen=True, kw_only=True):
     windows: tuple[WindowPoint, ...]
 
 
-class Timeline:
-    """Shows decided batches to the observers, and notes the windows as event time goes on.
+class Peak(Struct, frozen=True, kw_only=True):
+    """One subject over one window when it differed most, with its picture."""
 
-    A point is noted whenever the newest event time passes a multiple of the step, before the
-    event that passes it is counted. So a batch is cut where that happens, and the points do not
-    depend on the size of batches. Without a step there is one per pane at first; when there
-    are too many, every other one goes and the step doubles.
+    window: str
+    end_ms: int
+    """Event time at which that window ended, Unix milliseconds."""
+    drift: SubjectDrift
+
+
+class Timeline:
+    """Notes the windows as event time goes on.
+
+    It is told of each evaluation, which the monitor makes when event time leaves a pane, before
+    the event that leaves it is counted; so the points do not depend on the size of batches. Of
+    the evaluations in one step the first is a point. Without a step it is a pane at first; when
+    there are too many points, it doubles. Peaks are looked for at each point that there ever
+    was, and whenever an episode begins or ends; episodes are noted of every evaluation.
     """
 
-    def __init__(
-        self, drift: DriftMonitor, observers: Observers, pane_ms: int, step_ms: int | None
-    ) -> None:
+    def __init__(self, drift: DriftMonitor, pane_ms: int, step_ms: int | None) -> None:
         """Begin without a point.
 
         Args:
-            drift: Where the windows are read.
-            observers: All that watch, the drift monitor too.
+            drift: Evaluates the windows, and tells of it from here on.
             pane_ms: Slice of event time by which windows move.
             step_ms: Event time between two points; None for as many as are good to look at.
         """
         self._drift = drift
-        self._observers = observers
         self._step = step_ms or pane_ms
         self._thins = step_ms is None
-        self._points: list[TimelinePoint] = []
-        self._newest: dict[int, int] = {}
-        self._now: int | None = None
+        self._points: dict[int, TimelinePoint] = {}
+        self._end: tuple[TimelinePoint, ...] = ()
+        self._peaks: dict[tuple[str, str, str], Peak] = {}
+        self._book = EpisodeBook()
+        drift.evaluated = self._note
 
-    def observe(self, decisions: DecisionBatch, rejections: Sequence[Rejection]) -> None:
-        """Show a batch to the observers, a step at a time."""
-        for part in self._parts(decisions):
-            self._observers.settled(part, rejections)
-            rejections = ()
+    def close(self) -> MonitorSnapshot:
+        """Note the windows at the end of the replay, and give them.
+
+        They hold the events of the last pane too, which is not over and is not judged.
+        """
+        snapshot = self._drift.snapshot()
+        if snapshot.newest_event_time_ms is not None:
+            self._end = (_point(snapshot),)
+            self._raise_peaks(snapshot)
+        return snapshot
 
     def points(self) -> tuple[TimelinePoint, ...]:
-        """Give all points; the last is the end."""
-        if self._now is not None:
-            self._note()
-        return tuple(self._points)
+        """Give the points in order, the end too."""
+        return (*self._points.values(), *self._end)
 
-    def _parts(self, decisions: DecisionBatch) -> Iterator[DecisionBatch]:
-        steps = self._steps(decisions)
-        if not len(steps):
-            yield decisions
-        for step in np.unique(steps).tolist():
-            rows = np.flatnonzero(steps == step)
-            self._pass(int(decisions.events.event_time_ms[rows].max()))
-            yield decisions if len(rows) == len(decisions) else decisions.take(rows)
+    def peaks(self) -> tuple[Peak, ...]:
+        """Give each subject over each window when its index was the most critical values high.
 
-    def _steps(self, decisions: DecisionBatch) -> Int64Column:
-        """Say of each event how far its partition has come with it."""
-        newest = decisions.events.event_time_ms.copy()
-        for span in decisions.events.spans():
-            own = newest[span.start : span.stop]
-            own[:] = np.maximum.accumulate(own)
-            np.maximum(own, self._newest.get(span.partition, own[0]), out=own)
-            self._newest[span.partition] = int(own[-1])
-        begun = newest.min(initial=0) if self._now is None else self._now
-        return np.maximum(newest, begun) // self._step
+        A subject that never had a verdict has no peak.
+        """
+        return tuple(self._peaks.values())
 
-    def _pass(self, time_ms: int) -> None:
-        """Note the windows when this event time is in a later step than all before."""
-        if self._now is not None and time_ms // self._step > self._now // self._step:
-            self._note()
-        self._now = time_ms if self._now is None else max(time_ms, self._now)
+    def episodes(self) -> tuple[Episode, ...]:
+        """Give when drift began and ended, the earliest first."""
+        return self._book.episodes()
 
-    def _note(self) -> None:
-        self._points.append(_point(self._drift.snapshot()))
+    def _note(self, end_ms: int, ask: Callable[[], MonitorSnapshot]) -> None:
+        turned = self._book.note(end_ms, self._drift.alerts.episodes())
+        is_point = end_ms // self._step not in self._points
+        if turned or is_point:
+            snapshot = ask()
+            self._raise_peaks(snapshot)
+            if is_point:
+                self._points[end_ms // self._step] = _point(snapshot)
         if self._thins and len(self._points) > _MOST_POINTS:
             self._step *= 2
-            # Of the points in one step the last one stays.
-            last = {(point.end_ms - 1) // self._step: point for point in self._points}
-            self._points = list(last.values())
+            kept: dict[int, TimelinePoint] = {}
+            for each in self._points.values():
+                kept.setdefault(each.end_ms // self._step, each)
+            self._points = kept
+
+    def _raise_peaks(self, snapshot: MonitorSnapshot) -> None:
+        for window in snapshot.windows:
+            for drift in window.subjects:
+                key = window.window, drift.subject, drift.name
+                highest = self._peaks.get(key)
+                if drift.severity > (0.0 if highest is None else highest.drift.severity):
+                    self._peaks[key] = Peak(
+                        window=window.window, end_ms=window.end_ms, drift=drift
+                    )
 
 
 def _point(snapshot: MonitorSnapshot) -> TimelinePoint:
@@ -124,6 +137,7 @@ def _point(snapshot: MonitorSnapshot) -> TimelinePoint:
         windows=tuple(
             WindowPoint(
                 window=window.window,
+                start_ms=window.start_ms,
                 records=window.records,
                 ready=window.ready,
                 decisions=window.decisions,

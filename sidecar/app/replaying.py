@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import msgspec
@@ -21,18 +22,25 @@ from sidecar.adapters.replay_outputs import (
     Output,
     dead_letters_file,
     decisions_file,
+    is_table,
     whole_file,
 )
 from sidecar.app.assembly import Assembly, assemble
+from sidecar.app.registry import schema_book
 from sidecar.app.replay_input import InputChoice, InputFormat, Recording, open_recording
 from sidecar.app.replay_report import ReplayReport, Tally, make_report
 from sidecar.app.replay_timeline import Timeline
+from sidecar.app.report_page.page import render
 from sidecar.clock import Clock
-from sidecar.config.settings import SidecarSettings
+from sidecar.config.settings import OutputSettings, SidecarSettings
 from sidecar.config.values import Duration
 from sidecar.errors import FatalError, Finding, UserError
-from sidecar.events import DecisionBatch, Decoded, OutboundBatch, RecordBatch
+from sidecar.events import DecisionBatch, Decoded, OutboundBatch, RecordBatch, Signal
+from sidecar.monitors.quality_snapshot import QualitySnapshot
 from sidecar.monitors.snapshot import MonitorSnapshot
+from sidecar.pipeline.framing import NO_SCHEMAS
+from sidecar.runtime.schemas import SchemaBook
+from sidecar.runtime.signals import SignalWriter
 from sidecar.runtime.stages import Stages
 
 Progress = Callable[[int, int], None]
@@ -49,7 +57,8 @@ class ReplayRequest:
     input: InputChoice
     decisions: Path | None = None
     dead_letters: Path | None = None
-    report: Path | None = None
+    reports: tuple[Path, ...] = ()
+    """`.json` or `.html`, each at most once."""
     every: Duration | None = None
     """Event time between two points of the timeline; None for as many as are good to see."""
     as_live: bool = False
@@ -63,6 +72,10 @@ class Outcome(NamedTuple):
     decoded: Decoded
     decisions: DecisionBatch
     outbound: OutboundBatch
+    received: int
+    """Records that were read for it; with `input.format: kserve` some wait for a later one."""
+    joined: int = 0
+    """Records whose outcome is that of another one."""
 
 
 async def replay(
@@ -96,44 +109,56 @@ async def replay(
     kind, recording = open_recording(request.input, parts.settings, manifest, environ)
     if kind is InputFormat.TABLE:
         parts = _reading_json(parts)
+    if request.decisions is not None and is_table(request.decisions):
+        parts = _writing_decisions(parts)
     tally = Tally()
-    timeline = Timeline(
-        parts.drift,
-        parts.observers,
-        settings.monitors.pane.ms,
-        request.every.ms if request.every else None,
+    signals: list[Signal] = []
+    writer = SignalWriter(
+        name=str(parts.settings.name), model=manifest.name, version=manifest.version
     )
+    every_ms = request.every.ms if request.every else None
+    timeline = Timeline(parts.drift, settings.monitors.pane.ms, every_ms)
     async with AsyncExitStack() as stack:
         decisions, letters = _open_outputs(request, stack)
-        report_file = (
-            stack.enter_context(whole_file(request.report)) if request.report else None
-        )
+        reports = [
+            (stack.enter_context(whole_file(path)), _REPORTS[path.suffix.lower()])
+            for path in request.reports
+        ]
+        book = schema_book(parts, environ)
+        if book is not None:
+            stack.push_async_callback(book.close)
         scorer = _open_model(parts)
         stack.push_async_callback(scorer.close)
         began_s = clock.monotonic()
         max_records = settings.model.max_batch_records
-        async for outcome in outcomes(recording, parts.stages(scorer), max_records):
+        stages = parts.stages(scorer)
+        async for outcome in outcomes(recording, stages, max_records, book):
             rejections = outcome.decoded.rejections
-            tally.count(len(outcome.records), outcome.decisions, rejections)
-            timeline.observe(outcome.decisions, rejections)
+            tally.count(outcome.received, outcome.decisions, rejections, outcome.joined)
+            parts.observers.settled(outcome.decisions, rejections)
+            signals += _signals(parts, writer)
             _write(outcome, parts.settings.topics.decisions, decisions, letters)
             progress(*recording.progress)
+        drift, quality = _end(parts, timeline)
         report = make_report(
             name=request.input.name,
             manifest=manifest,
             notes=recording.notes,
             tally=tally,
-            monitors=_snapshot(parts),
-            timeline=timeline.points(),
+            monitors=drift,
+            quality=quality,
+            signals=signals,
+            settings=settings.monitors,
+            timeline=timeline,
             seconds=clock.monotonic() - began_s,
         )
-        if report_file is not None:
-            report_file.write(report_json(report))
+        for file, write in reports:
+            file.write(write(report))
     return report
 
 
 async def outcomes(
-    recording: Recording, stages: Stages, max_records: int
+    recording: Recording, stages: Stages, max_records: int, book: SchemaBook | None = None
 ) -> AsyncIterator[Outcome]:
     """Send records through the stages, batch by batch in their order.
 
@@ -141,17 +166,51 @@ async def outcomes(
         recording: The records.
         stages: Around the model.
         max_records: Most records of a batch.
+        book: Looks up the schemas that records name; None without a registry.
+
+    Raises:
+        RegistryUnavailableError: The registry gives no answer; a replay does not wait.
     """
+    topic = ""
     async for records in recording.batches(max_records):
-        decoded = stages.decode(records)
-        decisions = await stages.decide(decoded)
-        outbound = stages.encode(decisions, decoded.rejections)
-        yield Outcome(records, decoded, decisions, outbound)
+        topic, received = records.topic, len(records)
+        if stages.joiner is None:
+            schemas = NO_SCHEMAS if book is None else await book.of(records)
+            decoded = stages.decode(records, schemas)
+            yield await _outcome(stages, received, records, decoded)
+        else:
+            joined = stages.join(stages.joiner, records)
+            yield await _outcome(
+                stages, received, joined.records, joined.decoded, joined.joined
+            )
+    if stages.joiner is not None:
+        rest = stages.joiner.flush(topic)
+        yield await _outcome(stages, 0, rest.records, rest.decoded)
+
+
+async def _outcome(
+    stages: Stages,
+    received: int,
+    records: RecordBatch,
+    decoded: Decoded,
+    joined: Mapping[int, int] = MappingProxyType({}),
+) -> Outcome:
+    decisions = await stages.decide(decoded)
+    outbound = stages.encode(decisions, decoded.rejections)
+    return Outcome(records, decoded, decisions, outbound, received, sum(joined.values()))
 
 
 def report_json(report: ReplayReport) -> bytes:
     """Write a report as JSON, for people to read too."""
     return msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n"
+
+
+def report_html(report: ReplayReport) -> bytes:
+    """Write a report as one HTML file, for people to look at."""
+    return render(report).encode()
+
+
+_REPORTS = {".json": report_json, ".html": report_html, ".htm": report_html}
 
 
 # --- parts ---------------------------------------------------------------------------------
@@ -171,6 +230,12 @@ def _reading_json(parts: Assembly) -> Assembly:
     settings = parts.settings
     as_json = replace(settings, input=replace(settings.input, format="json"))
     return dataclasses.replace(parts, settings=as_json)
+
+
+def _writing_decisions(parts: Assembly) -> Assembly:
+    """Write what columns are made of, whatever the config has on the topic."""
+    settings = replace(parts.settings, output=OutputSettings())
+    return dataclasses.replace(parts, settings=settings)
 
 
 def _open_model(parts: Assembly) -> OnnxScorer:
@@ -202,11 +267,21 @@ def _write(
             output.write(outcome.records, part)
 
 
-def _snapshot(parts: Assembly) -> MonitorSnapshot:
-    snapshot = parts.observers.read(parts.drift, parts.drift.snapshot)
-    if snapshot is None:
-        raise FatalError("the drift monitor failed, and has counted a part of the events only")
-    return snapshot
+def _end(parts: Assembly, timeline: Timeline) -> tuple[MonitorSnapshot, QualitySnapshot]:
+    drift = parts.observers.read(parts.drift, timeline.close)
+    quality = parts.quality_snapshot(drift)
+    if drift is None or quality is None:
+        failed = "drift" if drift is None else "quality"
+        why = "failed, and has counted a part of the events only"
+        raise FatalError(f"the {failed} monitor {why}")
+    return drift, quality
+
+
+def _signals(parts: Assembly, writer: SignalWriter) -> list[Signal]:
+    """Give what is to be told since the last time."""
+    edges = parts.drift.alerts.due(kept=False)
+    parts.drift.alerts.told(edges)
+    return [writer.signal(edge) for edge in edges]
 
 
 def _refuse_odd(settings: SidecarSettings, request: ReplayRequest) -> None:
@@ -220,12 +295,18 @@ def _refuse_odd(settings: SidecarSettings, request: ReplayRequest) -> None:
     for option, path in (
         ("--decisions", request.decisions),
         ("--dead-letters", request.dead_letters),
-        ("--report", request.report),
+        *(("--report", report) for report in request.reports),
     ):
         if path is None:
             continue
-        other = taken.setdefault(path.resolve(), option)
-        if other != option:
+        other = taken.get(path.resolve())
+        if other is not None:
             findings.append(Finding(option, f"is the same file as {other}", "name another"))
+        taken[path.resolve()] = option
+    findings += [
+        Finding("--report", f"has an unknown ending: `{path.name}`", "write `.json` or `.html`")
+        for path in request.reports
+        if path.suffix.lower() not in _REPORTS
+    ]
     if findings:
         raise UserError("the command", findings)

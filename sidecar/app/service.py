@@ -1,8 +1,10 @@
 """The service: the concrete parts, joined, and their life from start to exit code."""
 
 import asyncio
+import os
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from uuid import uuid4
 
 import structlog
 
@@ -10,25 +12,40 @@ from sidecar import __version__
 from sidecar.adapters.http import HttpServer
 from sidecar.adapters.kafka_sink import KafkaSink
 from sidecar.adapters.kafka_source import KafkaSource
+from sidecar.adapters.kafka_state import KafkaStateLog
+from sidecar.adapters.kafka_transactions import KafkaTransactions
 from sidecar.adapters.onnx_scorer import OnnxScorer
 from sidecar.app.assembly import Assembly, assemble
+from sidecar.app.registry import schema_book
 from sidecar.clock import Clock, SystemClock
+from sidecar.config.defaults import transactional_prefix
 from sidecar.config.settings import SidecarSettings
 from sidecar.config.values import Address
 from sidecar.errors import SidecarError
-from sidecar.monitors.snapshot import MonitorSnapshot
 from sidecar.ports import Lag, Scorer
 from sidecar.runtime.deadline import Deadline
 from sidecar.runtime.health import Health, State, Trouble
+from sidecar.runtime.retry import backoff
+from sidecar.runtime.signals import SignalOutbox, SignalWriter
+from sidecar.runtime.state import StateKeeper
 from sidecar.runtime.worker import Worker
 from sidecar.telemetry.metrics import Metrics
 from sidecar.telemetry.scrape import Readings
-from sidecar.telemetry.status import Cause, PartitionView, StatusView, TopicsView, Verdict
+from sidecar.telemetry.status import (
+    Cause,
+    Exposition,
+    PartitionView,
+    StatusView,
+    TopicsView,
+    Verdict,
+)
 
 # Kept back from the shutdown budget for leaving the group and closing what is open.
 _CLOSING_S = 5.0
 # What work that was cancelled gets to let go of what it holds.
 _CANCEL_S = 1.0
+# Longest wait between two tries to write signals.
+_SIGNALS_AGAIN_S = 60.0
 
 
 class Service:
@@ -55,19 +72,74 @@ class Service:
         self._wrap_scorer = wrap_scorer
         self._parts: Assembly = assemble(settings, self._clock)
         self.settings = self._parts.settings
+        self._schemas = schema_book(self._parts, os.environ)
         self.health = Health()
         self._began_s = self._clock.monotonic()
         self._since_ms = self._clock.now_ms()
         self._stop = asyncio.Event()
         self._worker: Worker | None = None
+        self._jitter = random.Random()  # noqa: S311  spreads retries, guards nothing
+        self._keeper = self._build_keeper()
+        self._outbox = self._build_outbox()
         self._http = HttpServer(self.settings.http, self)
         self._log = structlog.get_logger()
         self._parts.metrics.read_from(
             Readings(
                 partitions=self._partitions,
-                monitors=self._monitors,
+                monitors=self._parts.drift_snapshot,
                 ready=lambda: self.ready().ok,
+                window_partitions=self._window_partitions,
+                quality=self._parts.quality_snapshot,
             )
+        )
+
+    def _build_keeper(self) -> StateKeeper | None:
+        settings, parts = self.settings, self._parts
+        if settings.monitors.state == "memory":
+            return None
+        return StateKeeper(
+            log=KafkaStateLog(settings.kafka, settings.topics.state, str(settings.name)),
+            topic=settings.topics.state,
+            monitors=[parts.drift, parts.quality],
+            observers=parts.observers,
+            metrics=parts.metrics,
+            writer=f"{self._since_ms:013d}-{uuid4().hex}",
+            clock=self._clock,
+            backoff=lambda: backoff(self._jitter),
+        )
+
+    def _build_outbox(self) -> SignalOutbox:
+        settings, manifest = self.settings, self._parts.bundle.manifest
+        sink = None
+        if settings.monitors.drift.signals == "topic":
+            sink = KafkaSink(settings.kafka, [settings.topics.signals], str(settings.name))
+        return SignalOutbox(
+            self._parts.drift.alerts,
+            sink,
+            writer=SignalWriter(
+                name=str(settings.name), model=manifest.name, version=manifest.version
+            ),
+            topic=settings.topics.signals,
+            stored=self._keeper is not None,
+            metrics=self._parts.metrics,
+            backoff=lambda: backoff(self._jitter, first_s=1.0, top_s=_SIGNALS_AGAIN_S),
+        )
+
+    def _build_sink(self) -> KafkaSink | KafkaTransactions:
+        kafka, topics = self.settings.kafka, self.settings.topics
+        client_id = str(self.settings.name)
+        written = [topics.decisions, topics.dead_letters]
+        if self._keeper is not None:
+            written.append(topics.state)
+        if self.settings.delivery.mode == "at_least_once":
+            return KafkaSink(kafka, written, client_id)
+        return KafkaTransactions(
+            kafka,
+            written,
+            client_id,
+            events=topics.events,
+            group=kafka.group,
+            id_prefix=transactional_prefix(self.settings),
         )
 
     # --- life --------------------------------------------------------------------------------
@@ -119,7 +191,7 @@ class Service:
         source = KafkaSource(
             kafka, topics.events, kafka.group, client_id, self.settings.delivery.start
         )
-        sink = KafkaSink(kafka, (topics.decisions, topics.dead_letters), client_id)
+        sink = self._build_sink()
         worker = self._worker = Worker(
             source=source,
             sink=sink,
@@ -129,7 +201,11 @@ class Service:
             clock=self._clock,
             metrics=self._parts.metrics,
             health=self.health,
-            jitter=random.Random(),  # noqa: S311  spreads retries, guards nothing
+            jitter=self._jitter,
+            keeper=self._keeper,
+            ledger=sink if isinstance(sink, KafkaTransactions) else None,
+            schemas=self._schemas,
+            outbox=self._outbox,
         )
         self.health.report(
             "source", Trouble("joining", "has not joined its group yet", kafka=True)
@@ -143,6 +219,8 @@ class Service:
             deadline = Deadline(self._clock, _CLOSING_S)
             await source.close(deadline.at_most(_CLOSING_S * 0.6))
             await sink.close(max(0.5, deadline.left()))
+            if self._schemas is not None:
+                await self._schemas.close()
             self._log.info("sidecar_stopped")
 
     async def _work(self, worker: Worker) -> int:
@@ -228,14 +306,15 @@ class Service:
             return Verdict(False, (Cause("model_loading", "the model is being loaded"),))
         return Verdict(True)
 
-    def exposition(self, accept: str) -> tuple[bytes, str]:
-        """Give the metrics and their content type."""
+    def exposition(self, accept: str) -> Exposition:
+        """Give the metrics as they are."""
         return self._parts.metrics.exposition(accept)
 
     def status(self) -> StatusView:
         """Give the state of everything."""
         metrics = self._parts.metrics
         self._note_circuit()
+        drift = self._parts.drift_snapshot()
         return StatusView(
             name=str(self.settings.name),
             version=__version__,
@@ -254,7 +333,8 @@ class Service:
             rates=metrics.rates(),
             last_decision_ms=metrics.last_decision_ms,
             circuit_open=self._parts.breaker.is_open,
-            monitors=self._monitors(),
+            monitors=drift,
+            quality=self._parts.quality_snapshot(drift),
         )
 
     def _note_circuit(self) -> None:
@@ -264,9 +344,11 @@ class Service:
         else:
             self.health.clear("model")
 
-    def _monitors(self) -> MonitorSnapshot | None:
-        drift = self._parts.drift
-        return self._parts.observers.read(drift, drift.snapshot)
+    def _window_partitions(self) -> Sequence[bool]:
+        """Tell of each partition in the windows whether it is counted here."""
+        if self._keeper is None:
+            return [True] * len(self._parts.drift.windows.partitions)
+        return [ours for _, ours in self._keeper.partitions()]
 
     def _partitions(self) -> list[PartitionView]:
         worker = self._worker
@@ -280,7 +362,8 @@ class Service:
 
 
 def _partition(worker: Worker, partition: int, now_ms: int) -> PartitionView:
-    lag, read = worker.lag.get(partition), worker.last_read.get(partition)
+    watch = worker.watch
+    lag, read = watch.lag.get(partition), watch.last_read.get(partition)
     if lag is not None and read is not None:
         # What was read since the brokers were asked is no lag any more.
         lag = Lag(max(lag.position, read[0]), max(lag.end, read[0]))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sidecar.app.building import BuildRequest, Progress, build_bundle
+from sidecar.app.starting_page import PAGE, page_text
 from sidecar.bundle.calibration import resolve_threshold
 from sidecar.bundle.load import Bundle
 from sidecar.bundle.manifest import Calibration, Feature, FeatureType, Golden, NumericProfile
@@ -62,7 +63,7 @@ def model_name(model: Path) -> str:
 
 
 def start_folder(request: StartRequest, progress: Progress = lambda done, of: None) -> Bundle:
-    """Make a folder with a bundle, a config, tests of the config that pass, and events.
+    """Make a folder with a bundle, a config, tests of it that pass, events and a page.
 
     Args:
         request: What the folder is made of.
@@ -96,6 +97,7 @@ def start_folder(request: StartRequest, progress: Progress = lambda done, of: No
         CONFIG: config_text(bundle, request.brokers),
         TESTS: cases_text(bundle),
         EVENTS: events_text(bundle),
+        PAGE: page_text(bundle),
     }
     for name, text in texts.items():
         (folder / name).write_text(text, encoding="utf-8")

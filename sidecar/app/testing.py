@@ -18,14 +18,15 @@ from sidecar.app.stubs import Impersonator, StandIn
 from sidecar.config.case_checks import unknown_word
 from sidecar.config.cases import Base64, Case, Sent, Step
 from sidecar.config.convert import Clash
-from sidecar.config.settings import SidecarSettings
+from sidecar.config.settings import OutputSettings, SidecarSettings
 from sidecar.config.values import Duration
 from sidecar.errors import ConfigError, Finding, ScorerTimeoutError, ScorerUnavailableError
 from sidecar.events import Decision, OutboundBatch, RecordBatch, Span
 from sidecar.pipeline.breaker import CircuitBreaker
 from sidecar.pipeline.encode import ERROR_PREFIX
+from sidecar.pipeline.framing import NO_SCHEMAS, offline_schemas
 from sidecar.pipeline.signature import EventTime
-from sidecar.ports import RawOutputs
+from sidecar.ports import RawOutputs, Schemas
 from sidecar.runtime.stages import Stages
 
 _FIRST_MS = 1_767_225_600_000  # 2026-01-01T00:00:00Z
@@ -65,6 +66,9 @@ async def run_cases(
     Raises:
         UserError: The bundle is refused, the config does not fit it, or a test fits neither.
     """
+    _refuse_pairs(settings, suite.path)
+    # What a test says of a decision holds in whatever form it is written.
+    settings = msgspec.structs.replace(settings, output=OutputSettings())
     parts = assemble(settings, StillClock())
     scripts = _containing(containing, _scripts(suite, parts), suite.path)
     bench = _Bench(parts, with_model=any(cue.asks_model for s in scripts for cue in s.cues))
@@ -106,6 +110,13 @@ class _Script:
     case: Case
     line: int
     cues: Sequence[_Cue]
+
+
+def _refuse_pairs(settings: SidecarSettings, path: Path) -> None:
+    if settings.input.format == "kserve":
+        message = "`kserve` makes an event of two records, and a test has one for each"
+        mend = "replay a recorded log with `sidecar replay`"
+        raise ConfigError(str(path), [Finding("$.input.format", message, mend)])
 
 
 def _scripts(suite: LoadedSuite, parts: Assembly) -> list[_Script]:
@@ -240,9 +251,15 @@ class _Bench:
     async def _outcome(self, cue: _Cue) -> Outcome:
         self._stand_in.said = cue.said
         stages: Stages = self._open if cue.circuit_open else self._closed
-        decoded = stages.decode(cue.record)
+        decoded = stages.decode(cue.record, self._schemas(cue.record))
         decisions = await stages.decide(decoded)
         return self._read(stages.encode(decisions, decoded.rejections))
+
+    def _schemas(self, record: RecordBatch) -> Schemas:
+        """Give a record's schemas without asking a registry: JSON can be told by itself."""
+        if self._parts.settings.registry is None:
+            return NO_SCHEMAS
+        return offline_schemas(record)
 
     def _read(self, outbound: OutboundBatch) -> Outcome:
         """Read what would be written for one record."""

@@ -15,8 +15,11 @@ from sidecar.bundle.manifest import (
     Profile,
     ReferenceProfile,
     ScoreForm,
+    SubjectDispersions,
     Task,
 )
+from sidecar.bundle.profile import entries
+from sidecar.bundle.seasonal import SlotCounts, slot_faults
 from sidecar.errors import Finding
 from sidecar.stats.probability import MEASURES
 
@@ -34,11 +37,16 @@ def manifest_faults(manifest: Manifest) -> list[Finding]:
 
 
 def disagreements(
-    manifest: Manifest, reference: ReferenceProfile, golden: Sequence[Golden]
+    manifest: Manifest,
+    reference: ReferenceProfile,
+    golden: Sequence[Golden],
+    slots: SlotCounts | None,
 ) -> list[Finding]:
     """Find where reference and golden rows are of another signature than the manifest."""
     return [
         *(Finding("reference.json", m, _REBUILD) for m in _profile_faults(manifest, reference)),
+        *(Finding("reference.json", m, _REBUILD) for m in _calibration_faults(reference)),
+        *(Finding("seasonal.npy", m, _REBUILD) for m in _season_faults(reference, slots)),
         *(Finding("golden.jsonl", m, _REBUILD) for m in _golden_faults(manifest, golden)),
     ]
 
@@ -148,6 +156,34 @@ def _count_faults(name: str, profile: Profile, records: int) -> Iterator[str]:
         yield f"has {len(profile.counts)} counts of `{name}` for {wanted} cells"
     elif sum(profile.counts) != records or min(profile.counts) < 0:
         yield f"has counts of `{name}` that do not add up to its {records} records"
+
+
+def _calibration_faults(reference: ReferenceProfile) -> Iterator[str]:
+    wanted = [(each.kind, each.name) for each in entries(reference)]
+    keys = [(each.reference, each.length_ms) for each in reference.calibration]
+    if len(set(keys)) < len(keys):
+        yield "has two calibrations of windows of the same length"
+    for each in reference.calibration:
+        if each.reference == "seasonal" and reference.season is None:
+            yield "has a seasonal calibration and no season"
+        if each.subjects is not None and set(_calibrated(each.subjects)) != set(wanted):
+            yield f"has a calibration of windows of {each.length_ms} ms of other subjects"
+
+
+def _calibrated(subjects: SubjectDispersions) -> list[tuple[str, str]]:
+    return [
+        *(("feature", name) for name in subjects.features),
+        ("score", "score"),
+        *(("confidence", name) for name in subjects.confidence),
+        *([("label", "label")] if subjects.label is not None else []),
+    ]
+
+
+def _season_faults(reference: ReferenceProfile, slots: SlotCounts | None) -> Iterator[str]:
+    if (slots is not None) != (reference.season is not None):
+        yield "is there without a season in reference.json, or lacks with one"
+    elif slots is not None:
+        yield from slot_faults(reference, slots)
 
 
 def _golden_faults(manifest: Manifest, golden: Sequence[Golden]) -> Iterator[str]:

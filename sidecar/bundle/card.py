@@ -1,6 +1,7 @@
 """`CARD.md`: what a bundle is, for people."""
 
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 
 from sidecar.bundle.evaluation import Evaluation
 from sidecar.bundle.manifest import (
@@ -10,7 +11,10 @@ from sidecar.bundle.manifest import (
     NumericProfile,
     Profile,
     ReferenceProfile,
+    WindowCalibration,
 )
+from sidecar.bundle.windows import FEWEST_RECORDS, FEWEST_WINDOWS
+from sidecar.config.values import Duration
 
 
 def write_card(
@@ -23,6 +27,7 @@ def write_card(
     lines = [
         *_head(manifest, reference),
         *_signature(manifest, reference),
+        *_windows(reference),
         *(_quality(evaluation) if evaluation is not None else ()),
         *(_confidence(calibration) if calibration is not None else ()),
     ]
@@ -39,7 +44,7 @@ def _head(manifest: Manifest, reference: ReferenceProfile) -> Iterator[str]:
         "Intended use": manifest.intended_use,
         "Owner": manifest.owner,
         "Training data": manifest.training_data,
-        "Reference rows": f"{reference.records:,}",
+        "Reference": shown_rows(reference),
         "Created": manifest.created,
     }
     yield from _table(("", ""), [(name, value) for name, value in facts.items() if value])
@@ -58,6 +63,54 @@ def _signature(manifest: Manifest, reference: ReferenceProfile) -> Iterator[str]
         for feature in manifest.features
     ]
     yield from _table(("Name", "Type", "Required", "Values in the reference"), rows)
+
+
+def shown_rows(reference: ReferenceProfile) -> str:
+    """Say how many rows the reference has, and of which time."""
+    if reference.span_ms is None:
+        return f"{reference.records:,} rows"
+    first, last = (datetime.fromtimestamp(ms / 1000, UTC) for ms in reference.span_ms)
+    return f"{reference.records:,} rows, {first:%Y-%m-%d} to {last:%Y-%m-%d}"
+
+
+def shown_calibration(reference: ReferenceProfile) -> list[tuple[str, str]]:
+    """Say for each length of windows what is known of it.
+
+    Returns:
+        What, and a few words; one line that says so when nothing is known.
+    """
+    if not reference.calibration:
+        return [("All windows", "uncalibrated: no time column")]
+    return [(_length(each), _factors(each)) for each in reference.calibration]
+
+
+def _length(each: WindowCalibration) -> str:
+    season = ", by hour of the week" if each.reference == "seasonal" else ""
+    return f"{Duration(each.length_ms)}{season}"
+
+
+def _factors(each: WindowCalibration) -> str:
+    found = each.subjects
+    if found is None:
+        fewest = f"{FEWEST_WINDOWS} with {FEWEST_RECORDS} rows or more are needed"
+        return f"uncalibrated: {each.windows} windows, {fewest}"
+    factors = {
+        **found.features,
+        "score": found.score,
+        **{f"confidence {name}": factor for name, factor in found.confidence.items()},
+        **({"label": found.label} if found.label is not None else {}),
+    }
+    worst = max(factors, key=lambda name: factors[name])
+    return (
+        f"calibrated on {each.windows:,} windows of about {each.records:,} rows: "
+        f"overdispersion {min(factors.values()):.1f} to {factors[worst]:.1f} ({worst})"
+    )
+
+
+def _windows(reference: ReferenceProfile) -> Iterator[str]:
+    yield "## Windows without drift"
+    yield ""
+    yield from _table(("Length", "What clean windows show"), shown_calibration(reference))
 
 
 def shown_values(feature: Feature, profile: Profile) -> str:

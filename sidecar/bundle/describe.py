@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from sidecar.bundle.card import shown_values
+from sidecar.bundle.card import shown_calibration, shown_rows, shown_values
 from sidecar.bundle.evaluation import Evaluation
 from sidecar.bundle.load import Bundle, load_evaluation
 from sidecar.bundle.manifest import ModelInput, ScoreForm
@@ -28,6 +28,7 @@ def describe(bundle: Bundle) -> str:
         _lines(_facts(bundle)),
         "Features\n" + _lines(_features(bundle)),
         "Inputs of the graph\n" + _lines(map(_input, manifest.model.inputs)),
+        "Windows without drift\n" + _lines(_windows(bundle)),
     ]
     if evaluation is not None:
         parts.append("Quality on the reference rows\n" + _lines(_quality(evaluation)))
@@ -43,12 +44,14 @@ def describe_json(bundle: Bundle) -> bytes:
         bundle: As `load_bundle` gives it.
 
     Returns:
-        `path`, `manifest`, `records` (reference rows), `golden` (rows), `evaluation` (or null).
+        `path`, `manifest`, `records` (reference rows), `calibration` (of windows), `golden`
+        (rows), `evaluation` (or null).
     """
     view: dict[str, Any] = {
         "path": str(bundle.path),
         "manifest": bundle.manifest,
         "records": bundle.reference.records,
+        "calibration": bundle.reference.calibration,
         "golden": len(bundle.golden),
         "evaluation": load_evaluation(bundle),
     }
@@ -58,6 +61,7 @@ def describe_json(bundle: Bundle) -> bytes:
 def _facts(bundle: Bundle) -> list[tuple[str, ...]]:
     manifest, spec = bundle.manifest, bundle.manifest.model
     calibrated = "no, the reference rows have no labels"
+    no_output = "none, the largest score decides"
     if bundle.calibration is not None:
         calibrated = f"on {bundle.calibration.records:,} labelled rows"
     facts = {
@@ -65,12 +69,12 @@ def _facts(bundle: Bundle) -> list[tuple[str, ...]]:
         "Task": spec.task.value,
         "Labels": ", ".join(spec.labels),
         "Scores": f"{', '.join(spec.scores)} ({spec.form.value}, {spec.activation.value})",
-        "Label output": spec.label_output or "none, the largest score decides",
+        "Label output": (spec.label_output or no_output) if spec.labels else "",
         "Owner": manifest.owner,
         "Training data": manifest.training_data,
         "Intended use": manifest.intended_use,
         "Created": manifest.created,
-        "Reference": f"{bundle.reference.records:,} rows",
+        "Reference": shown_rows(bundle.reference),
         "Calibrated": calibrated if spec.labels else "",
         "Golden rows": str(len(bundle.golden)),
         "Model digest": f"sha256:{manifest.files['model.onnx']}",
@@ -84,6 +88,10 @@ def _features(bundle: Bundle) -> Iterator[tuple[str, ...]]:
         need = "required" if feature.required else "may be missing"
         values = shown_values(feature, profiles[feature.name])
         yield f"  {feature.name}", feature.type.value, need, values
+
+
+def _windows(bundle: Bundle) -> Iterator[tuple[str, ...]]:
+    yield from ((f"  {length}", said) for length, said in shown_calibration(bundle.reference))
 
 
 def _input(each: ModelInput) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from sidecar.bundle.manifest import (
     Manifest,
     ReferenceProfile,
 )
+from sidecar.bundle.seasonal import SlotCounts, decode_slots
 from sidecar.errors import BundleError, Finding
 
 T = TypeVar("T")
@@ -39,6 +40,8 @@ class Bundle:
     calibration: Calibration | None
     """None when the reference rows had no labels."""
     golden: tuple[Golden, ...]
+    slots: SlotCounts | None = None
+    """Counts of the reference by hour of the week; None without a seasonal reference."""
 
     @property
     def model_path(self) -> Path:
@@ -65,21 +68,24 @@ def load_bundle(path: Path, *, max_model_bytes: int) -> Bundle:
         raise BundleError(str(path), faults)
     contents = _checked_contents(path, manifest, max_model_bytes, faults)
     reference = calibration = None
+    slots: SlotCounts | None = None
     golden: list[Golden] = []
     with _gathered(faults):
         reference = _json(contents, "reference.json", ReferenceProfile)
     with _gathered(faults):
         calibration = _json(contents, "calibration.json", Calibration)
+    with _gathered(faults):
+        slots = _slots(contents)
     for number, line in enumerate(contents.get("golden.jsonl", b"").split(b"\n"), start=1):
         with _gathered(faults):
             if line.strip():
                 golden.append(_decode("golden.jsonl", line, Golden, f"line {number} "))
     faults += manifest_faults(manifest)
     if reference is not None and not faults:
-        faults += disagreements(manifest, reference, golden)
+        faults += disagreements(manifest, reference, golden, slots)
     if reference is None or faults:
         raise BundleError(str(path), faults)
-    return Bundle(path, manifest, reference, calibration, tuple(golden))
+    return Bundle(path, manifest, reference, calibration, tuple(golden), slots)
 
 
 def load_evaluation(bundle: Bundle) -> Evaluation | None:
@@ -178,6 +184,16 @@ def _read(folder: Path, name: str, most: int) -> bytes:
 def _json(contents: Mapping[str, bytes], name: str, kind: type[T]) -> T | None:
     """Decode a file; None when it is not there, which was said already if it has to be."""
     return _decode(name, contents[name], kind, "") if name in contents else None
+
+
+def _slots(contents: Mapping[str, bytes]) -> SlotCounts | None:
+    name = "seasonal.npy"
+    if name not in contents:
+        return None
+    try:
+        return decode_slots(contents[name])
+    except ValueError as exc:
+        raise _FileError(name, f"is malformed: {exc}") from exc
 
 
 def _decode(name: str, content: bytes, kind: type[T], where: str) -> T:

@@ -1,7 +1,7 @@
 """What a bundle says about itself: the Structs of its files."""
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
@@ -135,6 +135,10 @@ class NumericProfile(
     """Below the minimum, the cells in order, above the maximum, missing."""
     mean: float
     sd: float
+    low: float
+    """The point that 0.1 % of the values lie at or below."""
+    high: float
+    """The point that 99.9 % of the values lie at or below."""
 
 
 class CategoryProfile(
@@ -150,6 +154,34 @@ class CategoryProfile(
 Profile = NumericProfile | CategoryProfile
 
 
+Factor = Annotated[float, Meta(ge=1)]
+"""How many times as far as independent events a window lies. See `stats.overdispersion`."""
+
+
+class SubjectDispersions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One entry for each profile of the reference."""
+
+    features: dict[str, Factor]
+    score: Factor
+    confidence: dict[str, Factor]
+    """By measure."""
+    label: Factor | None
+
+
+class WindowCalibration(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What windows of one length show while nothing drifts."""
+
+    reference: Literal["overall", "seasonal"]
+    """What each window was compared with: the rest of all rows, or of its hours of the week."""
+    length_ms: Annotated[int, Meta(gt=0)]
+    windows: int
+    """Windows with enough rows for a verdict; they do not overlap."""
+    records: int
+    """Rows of a window, the median."""
+    subjects: SubjectDispersions | None
+    """None when there were too few windows to tell."""
+
+
 class ReferenceProfile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`reference.json`: what the monitors compare with."""
 
@@ -160,6 +192,12 @@ class ReferenceProfile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """By measure: `max_probability`, `margin`, `entropy`; none for a regression."""
     label: CategoryProfile | None
     """The model's own answers on the reference rows; none for a regression."""
+    season: Literal["hour-of-week"] | None = None
+    """The slots of `seasonal.npy`; None when the bundle has no seasonal reference."""
+    span_ms: tuple[int, int] | None = None
+    """First and last time of the rows, Unix milliseconds; None when they have no time."""
+    calibration: tuple[WindowCalibration, ...] = ()
+    """Empty when the rows have no time."""
 
 
 class Curve(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -11,7 +11,7 @@ from sidecar.bundle.graph import ELEMENTS, Graph, Port
 from sidecar.bundle.manifest import Feature, FeatureType, ModelInput
 from sidecar.bundle.rows import text_codes
 from sidecar.bundle.tables import Column, Table
-from sidecar.errors import BundleError, Finding
+from sidecar.errors import BundleError, Finding, did_you_mean
 from sidecar.events import Features
 
 MOST_CODES = 32
@@ -110,8 +110,9 @@ def _check_choice(table: Table, choice: ColumnChoice) -> None:
         "--categorical": choice.categorical,
         "--numeric": choice.numeric,
     }
+    columns = f"columns are {', '.join(table)}"
     faults = [
-        Finding(option, f"there is no column `{name}`", f"columns are {', '.join(table)}")
+        Finding(option, f"there is no column `{name}`", did_you_mean(name, table, columns))
         for option, names in named.items()
         for name in names
         if name not in table

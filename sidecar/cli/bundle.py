@@ -8,13 +8,21 @@ from typing import Any
 
 import click
 
-from sidecar.app.building import MAX_MODEL_BYTES, BuildRequest, build_bundle, verify_bundle
+from sidecar.app.building import (
+    MAX_MODEL_BYTES,
+    WINDOWS_MS,
+    BuildRequest,
+    build_bundle,
+    verify_bundle,
+)
 from sidecar.bundle.describe import describe, describe_json
 from sidecar.bundle.load import load_bundle
 from sidecar.bundle.manifest import Activation
 from sidecar.bundle.outputs import AnswerChoice
 from sidecar.bundle.signature import ColumnChoice
+from sidecar.cli.choice import Choice
 from sidecar.clock import SystemClock
+from sidecar.config.values import Duration
 
 _Command = Callable[..., Any]
 _FOLDER = click.argument("folder", type=click.Path(path_type=Path))
@@ -40,6 +48,16 @@ def names_option(name: str, text: str) -> Callable[[_Command], _Command]:
 def _split(values: tuple[str, ...]) -> tuple[str, ...]:
     names = (name.strip() for value in values for name in value.split(","))
     return tuple(name for name in names if name)
+
+
+def _lengths(text: str) -> tuple[int, ...]:
+    try:
+        lengths = {Duration.parse(word.strip()).ms for word in text.split(",")}
+    except ValueError as exc:
+        raise click.BadParameter(str(exc)) from exc
+    if min(lengths) <= 0:
+        raise click.BadParameter("A window must be longer than nothing.")
+    return tuple(sorted(lengths))
 
 
 @click.group()
@@ -75,10 +93,22 @@ def bundle() -> None:
 )
 @click.option(
     "--activation",
-    type=click.Choice([each.value for each in Activation]),
+    type=Choice([each.value for each in Activation]),
     default=Activation.NONE.value,
     show_default=True,
     help="What turns the model's scores into probabilities.",
+)
+@click.option(
+    "--windows",
+    show_default=",".join(str(Duration(ms)) for ms in WINDOWS_MS),
+    metavar="LENGTH[,LENGTH]",
+    callback=lambda _c, _p, v: None if v is None else _lengths(v),
+    help="Windows to calibrate; needs --time.",
+)
+@click.option(
+    "--seasonal",
+    type=Choice(["hour-of-week"]),
+    help="Compare like hours (UTC); needs --time.",
 )
 @click.option("--owner", default="", help="Who answers for the model.")
 @click.option("--training-data", default="", help="What it was trained on.")
@@ -98,6 +128,8 @@ def build(
     categorical: tuple[str, ...],
     numeric: tuple[str, ...],
     activation: str,
+    windows: tuple[int, ...] | None,
+    seasonal: str | None,
     owner: str,
     training_data: str,
     intended_use: str,
@@ -127,6 +159,8 @@ def build(
             numeric=numeric,
         ),
         answers=AnswerChoice(labels=labels, activation=Activation(activation)),
+        windows_ms=windows,
+        seasonal=seasonal is not None,
         owner=owner,
         training_data=training_data,
         intended_use=intended_use,

@@ -14,6 +14,7 @@ import msgspec
 
 from sidecar.app.checking import Problem, check_files
 from sidecar.app.checks.check import Severity
+from sidecar.cli.choice import Choice
 from sidecar.clock import SystemClock
 
 _COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "cyan"}
@@ -39,7 +40,7 @@ _GITHUB = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: 
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["text", "json", "github"]),
+    type=Choice(["text", "json", "github"]),
     default="text",
     show_default=True,
     help="github: annotations of a workflow.",
@@ -139,7 +140,7 @@ def _verdict(problems: Sequence[Problem], configs: Sequence[Path]) -> str:
     counts = _counts(problems)
     words = [_number(counts["errors"], "error"), _number(counts["warnings"], "warning")]
     if counts["notes"]:
-        words.append(f"{counts['notes']} not checked")
+        words.append(_number(counts["notes"], "note"))
     what = ", ".join(words) if problems else "nothing to mend"
     return f"{_number(len(configs), 'file')} checked: {what}"
 

@@ -3,11 +3,13 @@
 import click
 from click.shell_completion import BashComplete, FishComplete, ZshComplete
 
+from sidecar.cli.choice import Choice
+
 _SHELLS = {"bash": BashComplete, "zsh": ZshComplete, "fish": FishComplete}
 
 
 @click.command()
-@click.argument("shell", type=click.Choice(list(_SHELLS)))
+@click.argument("shell", type=Choice(list(_SHELLS)))
 @click.pass_context
 def completion(ctx: click.Context, shell: str) -> None:
     """Print the script that completes commands and options in a shell.

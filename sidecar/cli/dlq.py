@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from sidecar.adapters.kafka_letters import LetterTopic
-from sidecar.app.letter_reading import read, with_names
+from sidecar.app.letter_reading import read, schema_of, with_names
 from sidecar.app.letter_view import describe
 from sidecar.app.letters import (
     Letter,
@@ -25,11 +25,13 @@ from sidecar.app.letters import (
     printable,
 )
 from sidecar.app.resend import Resend, Tally, Terms, judged, open_sink
+from sidecar.cli.choice import Choice
 from sidecar.clock import SystemClock
 from sidecar.config.load import load_settings
 from sidecar.config.settings import LogSettings, SidecarSettings
 from sidecar.errors import Finding, UserError
 from sidecar.events import RejectCode, Stage
+from sidecar.ports import Schema
 from sidecar.telemetry.logs import configure_logs
 
 _Command = Callable[..., Any]
@@ -40,14 +42,14 @@ _FILTERS = (
         "codes",
         multiple=True,
         metavar="CODE",
-        type=click.Choice([code.value for code in RejectCode]),
+        type=Choice([code.value for code in RejectCode]),
         help="Only this code; may be repeated.",
     ),
     click.option(
         "--stage",
         "stages",
         multiple=True,
-        type=click.Choice([stage.value for stage in Stage]),
+        type=Choice([stage.value for stage in Stage]),
         help="Only this stage; may be repeated.",
     ),
     click.option("--since", metavar="TIME", help="Refused since then: RFC 3339, or 2h ago."),
@@ -68,7 +70,10 @@ def _filters(command: _Command) -> _Command:
 
 @click.group()
 def dlq() -> None:
-    """List, show and send back dead letters."""
+    """List, show and send back dead letters.
+
+    Example: sidecar dlq list sidecar.yaml --since 2h
+    """
 
 
 @dlq.command("list")
@@ -77,7 +82,7 @@ def dlq() -> None:
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["text", "json"]),
+    type=Choice(["text", "json"]),
     default="text",
     show_default=True,
     help="Text, or one JSON object a line.",
@@ -110,7 +115,8 @@ async def _list(topic: LetterTopic, wanted: Wanted, limit: int | None, form: str
     if form == "json":
         click.echo(json.dumps({"letters": by_code.total(), "by_code": by_code}))
     else:
-        _echo_counts(f"{by_code.total():,} dead letters", by_code)
+        what = "dead letter" if by_code.total() == 1 else "dead letters"
+        _echo_counts(f"{by_code.total():,} {what}", by_code)
 
 
 @dlq.command()
@@ -120,24 +126,32 @@ async def _list(topic: LetterTopic, wanted: Wanted, limit: int | None, form: str
 def show(config: Path, place: str, reveal: bool) -> None:
     """Show one dead letter: what is wrong with it, and its payload.
 
-    Values are masked: names, types and sizes are shown, and a mark at the fault. What is
-    neither JSON nor MessagePack is shown as bytes.
+    Values are masked: names, types and sizes are shown, and a mark at the fault. What names
+    a schema is read by it, when the config has a registry that answers. What cannot be read
+    is shown as bytes.
 
     Example: sidecar dlq show sidecar.yaml 3:17
     """
     at = parse_place("PARTITION:OFFSET", place)
     settings = _open(config)
     name = settings.topics.dead_letters
-    letter = asyncio.run(_one(LetterTopic(settings.kafka, name, only=at)))
+    letter, schema = asyncio.run(
+        _one(LetterTopic(settings.kafka, name, only=at), settings, os.environ)
+    )
     if letter is None:
         mend = "take a place that `sidecar dlq list` shows"
         raise UserError(place, [Finding(name, f"has no record at {place}", mend)])
-    click.echo(describe(letter, reveal=reveal))
+    click.echo(describe(letter, reveal=reveal, schema=schema))
 
 
-async def _one(topic: LetterTopic) -> Letter | None:
+async def _one(
+    topic: LetterTopic, settings: SidecarSettings, environ: Mapping[str, str]
+) -> tuple[Letter | None, Schema | None]:
     async with aclosing(read(topic, Wanted())) as letters:
-        return await anext(letters, None)
+        letter = await anext(letters, None)
+    if letter is None:
+        return None, None
+    return letter, await schema_of(letter, settings, environ)
 
 
 @dlq.command()

@@ -5,11 +5,13 @@ from pathlib import Path
 import click
 
 from sidecar.app.starting import BROKERS, CONFIG, EVENTS, StartRequest, model_name, start_folder
+from sidecar.app.starting_page import PAGE, topic_commands
 from sidecar.bundle.load import Bundle
 from sidecar.bundle.manifest import Activation
 from sidecar.bundle.outputs import AnswerChoice
 from sidecar.bundle.signature import ColumnChoice
 from sidecar.cli.bundle import names_option, rfc3339, show_progress
+from sidecar.cli.choice import Choice
 from sidecar.clock import SystemClock
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
@@ -26,7 +28,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @names_option("--features", "Columns of the model, in its order.")
 @click.option(
     "--activation",
-    type=click.Choice([each.value for each in Activation]),
+    type=Choice([each.value for each in Activation]),
     metavar="NAME",
     default=Activation.NONE.value,
     help="none, sigmoid or softmax.",
@@ -77,16 +79,14 @@ def init(
 def _made(folder: Path, bundle: Bundle) -> str:
     """Say what is there and what to do next."""
     name, version = bundle.manifest.name, bundle.manifest.version
-    topics = "\n".join(
-        f"  kafka-topics.sh --bootstrap-server $KAFKA_BROKER --create --topic {name}.{topic}"
-        for topic in ("events", "decisions", "dead-letters")
-    )
+    topics = "\n".join(f"  {command}" for command in topic_commands(name))
     return f"""\
 Made in {folder}:
   models/{version}  the bundle of {name} {version}, from {bundle.reference.records:,} rows
   {CONFIG}  the config
   sidecar.test.yaml  tests of the config
   {EVENTS}  {len(bundle.golden)} events
+  {PAGE}  what to do with them
 
 Next:
   cd {folder}
@@ -94,6 +94,6 @@ Next:
   sidecar test {CONFIG}
   sidecar replay {CONFIG} {EVENTS} --decisions decisions.jsonl
 
-With brokers, three topics first:
+With brokers, the topics first:
 {topics}
   sidecar run {CONFIG}"""

@@ -5,14 +5,13 @@ package that only one command needs is missed by that command alone.
 """
 
 from collections.abc import Sequence
-from difflib import get_close_matches
 from importlib import import_module
 from typing import Any, NamedTuple, NoReturn
 
 import click
 
 from sidecar import __version__
-from sidecar.errors import Finding, SidecarError, UserError
+from sidecar.errors import Finding, SidecarError, UserError, did_you_mean
 
 EXIT_INTERRUPTED = 130  # what a shell gives for a process that SIGINT ended
 
@@ -60,7 +59,12 @@ SUBCOMMANDS = {
 }
 
 # Packages of the optional extras, by the name under which they are imported.
-_EXTRAS = {"confluent_kafka": "demo", "rich": "demo", "pyarrow": "parquet"}
+_EXTRAS = {
+    "confluent_kafka": "demo",
+    "rich": "demo",
+    "pyarrow": "parquet",
+    "fastavro": "registry",
+}
 
 
 class LazyGroup(click.Group):
@@ -88,9 +92,8 @@ class LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the subcommand, or suggest the nearest."""
         if args[0] not in SUBCOMMANDS and not args[0].startswith("-"):
-            near = get_close_matches(args[0], SUBCOMMANDS, n=1)
-            hint = f" Did you mean `{near[0]}`?" if near else ""
-            ctx.fail(f"No such command `{args[0]}`.{hint}")
+            near = did_you_mean(args[0], SUBCOMMANDS)
+            ctx.fail(f"No such command `{args[0]}`. {near[:1].upper()}{near[1:]}".rstrip())
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:

@@ -13,6 +13,7 @@ from sidecar.adapters.replay_rows import TableColumns
 from sidecar.app.replay_input import InputChoice, InputFormat
 from sidecar.app.replay_report import describe_report
 from sidecar.app.replaying import Progress, ReplayRequest, replay, report_json
+from sidecar.cli.choice import Choice
 from sidecar.cli.run import calm_collector
 from sidecar.clock import SystemClock
 from sidecar.config.load import load_settings
@@ -28,10 +29,16 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.argument("source", metavar="INPUT")
 @click.option("--decisions", type=_FILE, help="Write decisions: .jsonl or .parquet.")
 @click.option("--dead-letters", type=_FILE, help="Write refused records: .jsonl.")
-@click.option("--report", type=_FILE, help="Write counts, drift and its timeline as JSON.")
+@click.option(
+    "--report",
+    "reports",
+    type=_FILE,
+    multiple=True,
+    help="Write counts, drift and its timeline: .html to look at, .json; both may be given.",
+)
 @click.option(
     "--input-format",
-    type=click.Choice([each.value for each in InputFormat]),
+    type=Choice([each.value for each in InputFormat]),
     default=InputFormat.AUTO.value,
     help="What the lines are; told by the file when absent.",
 )
@@ -50,7 +57,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["text", "json"]),
+    type=Choice(["text", "json"]),
     default="text",
     help="How the report is printed.",
 )
@@ -59,7 +66,7 @@ def replay_command(
     source: str,
     decisions: Path | None,
     dead_letters: Path | None,
-    report: Path | None,
+    reports: tuple[Path, ...],
     input_format: str,
     id_column: str,
     time_column: str,
@@ -92,7 +99,7 @@ def replay_command(
         ),
         decisions=decisions,
         dead_letters=dead_letters,
-        report=report,
+        reports=reports,
         every=every,
         as_live=as_live,
     )

@@ -11,6 +11,7 @@ import msgspec
 from sidecar.app.case_report import as_json, as_junit, as_text
 from sidecar.app.cases import cases_beside, load_cases
 from sidecar.app.testing import run_cases
+from sidecar.cli.choice import Choice
 from sidecar.config.load import load_settings
 from sidecar.config.settings import LogSettings
 from sidecar.errors import Finding, UserError
@@ -26,7 +27,7 @@ _PATH = click.Path(path_type=Path)
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["text", "json"]),
+    type=Choice(["text", "json"]),
     default="text",
     show_default=True,
     help="How the report is printed.",

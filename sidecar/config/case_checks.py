@@ -4,7 +4,6 @@ As in `config.checks`, each check names as parameters what it looks at.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from difflib import get_close_matches
 
 from msgspec import UNSET, Struct
 
@@ -22,6 +21,7 @@ from sidecar.config.cases import (
     each_expectation,
 )
 from sidecar.config.convert import Check, Clash
+from sidecar.errors import did_you_mean
 from sidecar.events import REASON_NAMES, SOURCE_NAMES
 
 
@@ -34,8 +34,7 @@ def unknown_word(at: str, kind: str, word: object, known: Collection[str]) -> Cl
         word: What stands there.
         known: The list.
     """
-    near = get_close_matches(str(word), known, n=1)
-    mend = f"did you mean `{near[0]}`?" if near else f"known: {', '.join(known) or 'none'}"
+    mend = did_you_mean(word, known, f"known: {', '.join(known) or 'none'}")
     return Clash(at, f"there is no {kind} `{word}`", mend)
 
 

@@ -13,6 +13,8 @@ from sidecar.config import settings
 from sidecar.config.convert import Check, Clash
 from sidecar.config.values import Duration, Secret
 
+_SHORTEST_TRANSACTION_MS = 100
+
 
 def windows_are_multiples_of_the_pane(
     pane: Duration, windows: Sequence[Duration]
@@ -82,6 +84,27 @@ def tls_files_go_with_tls(
     yield Clash(".protocol", message, f"write `{secure}`, or remove the files")
 
 
+def registry_files_go_with_https(
+    url: str,
+    ca_file: Path | None,
+    certificate_file: Path | None,
+    key_file: Path | None,
+) -> Iterator[Clash]:
+    """Files for TLS beside an address in clear mean that somebody expects TLS."""
+    if not url.startswith("https:") and (ca_file or certificate_file or key_file):
+        message = "goes in clear, and does not use the files for TLS"
+        yield Clash(".url", message, "write `https:`, or remove the files")
+
+
+def registry_user_and_password_go_together(
+    username: str, password: Secret | None
+) -> Iterator[Clash]:
+    """One of them alone proves nothing."""
+    if bool(username) != (password is not None):
+        given, lacking = ("username", "password") if username else ("password", "username")
+        yield Clash(f".{given}", f"stands without `{lacking}`", f"add `{lacking}`")
+
+
 def rules_have_names_of_their_own(rules: Sequence[settings.RuleSettings]) -> Iterator[Clash]:
     """A decision names its rule, and so do the metrics."""
     names = [rule.name for rule in rules]
@@ -116,12 +139,66 @@ def topics_differ(
         seen.setdefault(topic, key)
 
 
+def a_warning_comes_first(delta: float, warning_delta: float) -> Iterator[Clash]:
+    """What is worth a warning is less than what is critical."""
+    if warning_delta >= delta:
+        message = f"`{warning_delta:g}` is not less than `delta`, `{delta:g}`"
+        yield Clash(".warning_delta", message, f"write for example `{delta / 5:g}`")
+
+
+def a_transaction_is_not_too_short(transaction_interval: Duration) -> Iterator[Clash]:
+    """The next transaction waits until the last one is over at the brokers."""
+    if transaction_interval.ms < _SHORTEST_TRANSACTION_MS:
+        message = f"`{transaction_interval}` is shorter than a transaction takes to end"
+        yield Clash(".transaction_interval", message, "write `100ms` or more")
+
+
+def exactly_once_keeps_its_counts(
+    delivery: settings.DeliverySettings, monitors: settings.MonitorSettings
+) -> Iterator[Clash]:
+    """What is counted and then not committed must be taken back, which needs what is stored."""
+    if delivery.mode == "exactly_once" and monitors.state == "memory":
+        message = "`memory` cannot take back what a transaction that failed has counted"
+        yield Clash(".monitors.state", message, "write `topic`, or `mode: at_least_once`")
+
+
+def exactly_once_joins_nothing(
+    delivery: settings.DeliverySettings, input: settings.InputSettings
+) -> Iterator[Clash]:
+    """A request that waits is read again after a restart, and its transaction is over."""
+    if delivery.mode == "exactly_once" and input.format == "kserve":
+        message = "`exactly_once` cannot wait for the other half of a pair"
+        yield Clash(".delivery.mode", message, "write `at_least_once`")
+
+
+def what_waits_leaves_room(
+    input: settings.InputSettings, limits: settings.LimitSettings
+) -> Iterator[Clash]:
+    """A full partition is paused until half of it is done; what waits may not block it."""
+    most, in_flight = input.kserve.max_pending, limits.in_flight_records
+    if input.format == "kserve" and 2 * most >= in_flight:
+        message = f"`{most}` is not less than half of `limits.in_flight_records`, `{in_flight}`"
+        yield Clash(".input.kserve.max_pending", message, "lower it, or raise that limit")
+
+
 CHECKS: Mapping[type[Struct], Sequence[Check]] = {
+    settings.SidecarSettings: (
+        exactly_once_keeps_its_counts,
+        exactly_once_joins_nothing,
+        what_waits_leaves_room,
+    ),
+    settings.DeliverySettings: (a_transaction_is_not_too_short,),
     settings.MonitorSettings: (windows_are_multiples_of_the_pane, windows_rise),
+    settings.DriftSettings: (a_warning_comes_first,),
     settings.SecuritySettings: (
         sasl_goes_with_its_protocol,
         certificate_and_key_go_together,
         tls_files_go_with_tls,
+    ),
+    settings.RegistrySettings: (
+        registry_user_and_password_go_together,
+        certificate_and_key_go_together,
+        registry_files_go_with_https,
     ),
     settings.SaslSettings: (credentials_fit_the_mechanism,),
     settings.TopicSettings: (topics_differ,),

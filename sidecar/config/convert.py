@@ -6,7 +6,6 @@ msgspec converts only what stands in them.
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, get_args, get_origin
 
@@ -16,10 +15,11 @@ from msgspec.structs import FieldInfo
 
 from sidecar.config.faults import FAULTY, Faults
 from sidecar.config.interpolate import Substituted
-from sidecar.config.kinds import extra, in_words, is_section, members, unwrap, written
+from sidecar.config.kinds import extra, in_words, is_section, members, unwrap, words, written
 from sidecar.config.parse import scalar
 from sidecar.config.tree import map_scalars
 from sidecar.config.values import Address, ByteSize, Duration, Secret
+from sidecar.errors import did_you_mean
 
 
 class Clash(NamedTuple):
@@ -74,7 +74,7 @@ class Converter:
                 return self._list(raw, member, path)
             if get_origin(bare) is dict and isinstance(raw, dict):
                 return map_scalars(raw, _read_substituted, path)
-        return self._scalar(raw, kind, path, _mend(kind, default))
+        return self._scalar(raw, kind, path, _mend(kind, default, raw))
 
     def _section(self, raw: dict[str, object], section: type[Struct], path: str) -> Any:
         fields = msgspec.structs.fields(section)
@@ -87,8 +87,7 @@ class Converter:
     def _refuse_unknown(self, raw: dict[str, object], known: list[str], path: str) -> None:
         for key in raw:
             if key not in known:
-                near = get_close_matches(key, known, n=1)
-                mend = f"did you mean `{near[0]}`?" if near else f"known: {', '.join(known)}"
+                mend = did_you_mean(key, known, f"known: {', '.join(known)}")
                 self._faults.add(f"{path}.{key}", "unknown key", mend)
 
     def _field(self, raw: dict[str, object], field: FieldInfo, path: str) -> Any:
@@ -155,8 +154,11 @@ def _positive(value: object) -> object:
     return value
 
 
-def _mend(kind: Any, default: object) -> str:
+def _mend(kind: Any, default: object, raw: object = None) -> str:
     advice = extra(kind, "mend") or f"write {in_words(kind)}"
+    near = did_you_mean(raw, words(kind)) if isinstance(raw, str) else ""
+    if near and not extra(kind, "mend"):
+        advice = f"{near} {advice[0].upper()}{advice[1:]}"
     shows_form = isinstance(default, Duration | ByteSize | Address)
     return f"{advice}, for example `{written(default)}`" if shows_form else advice
 

@@ -50,6 +50,24 @@ def resolve(settings: SidecarSettings, bundle_name: str, config_dir: Path) -> Si
     )
 
 
+def transactional_id(settings: SidecarSettings, partition: int) -> str:
+    """Name the transactions of one input partition.
+
+    It names the partition and not the process: whoever takes the partition over puts out the
+    one that had it before.
+
+    Args:
+        settings: With every name filled in.
+        partition: The input partition.
+    """
+    return f"{transactional_prefix(settings)}{partition}"
+
+
+def transactional_prefix(settings: SidecarSettings) -> str:
+    """Give what the transactional ids of all input partitions begin with."""
+    return f"{settings.kafka.group}.{settings.topics.events}."
+
+
 def _fill_topics(topics: TopicSettings, name: str) -> TopicSettings:
     filled = {
         key: topic or f"{name}.{key.replace('_', '-')}" for key, topic in asdict(topics).items()

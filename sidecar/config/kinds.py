@@ -45,6 +45,17 @@ def extra(kind: Any, key: str) -> Any:
     return next((note[key] for note in notes if key in note), None)
 
 
+def words(kind: Any) -> list[str]:
+    """Give the words of the closed lists that a setting takes.
+
+    Example:
+        >>> words(Literal["auto"] | Annotated[int, Meta(ge=1, le=256)])
+        ['auto']
+    """
+    lists = [bare for bare, _ in map(unwrap, members(kind)) if get_origin(bare) is Literal]
+    return [word for each in lists for word in get_args(each) if isinstance(word, str)]
+
+
 def in_words(kind: Any) -> str:
     """Say what a setting of this type takes.
 

@@ -27,6 +27,13 @@ Topic = Annotated[
         title="a topic name of letters, digits, `.`, `_` and `-`",
     ),
 ]
+InstanceId = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z0-9._-]{0,249}$",
+        title="a name of letters, digits, `.`, `_` and `-`",
+    ),
+]
 HostPort = Annotated[str, Meta(pattern=r"^[^\s,]+:\d{1,5}$", title="`host:port`")]
 Span = Annotated[Duration, Meta(extra={"positive": True})]
 Size = Annotated[ByteSize, Meta(extra={"positive": True})]
@@ -77,6 +84,10 @@ class KafkaSettings(Settings, frozen=True):
     """Consumer group; `<name>-sidecar` when empty."""
     security: SecuritySettings = SecuritySettings()
     """TLS and authentication."""
+    instance_id: InstanceId = ""
+    """Name of this replica within the group, such as `${HOSTNAME}`; off when empty. A replica
+    that comes back under its name within `session_timeout` gets its partitions back, and no
+    other one is disturbed. No two may have the same."""
     session_timeout: Span = Duration(45_000)
     """Silence after which the group gives our partitions away. A heartbeat goes out every
     fifteenth of it."""
@@ -108,22 +119,27 @@ class TopicSettings(Settings, frozen=True):
     dead_letters: Topic = ""
     """Written: refused records, untouched, with provenance headers."""
     signals: Topic = ""
-    """Reserved: drift began or ended, and the like. This version writes none."""
+    """Written: one Signal whenever drift begins or ends; see `monitors.drift.signals`. Where it
+    is missing or may not be written, signals wait, failures are counted, and decisions go on;
+    of very many the oldest are lost, which `sidecar_signals_lost_total` says."""
     state: Topic = ""
-    """Reserved: window panes, compacted. This version keeps them in memory: windows begin
-    empty after a restart."""
+    """Written and read: the counts of the windows, compacted, for restarts and for the view of
+    all replicas; see `monitors.state`."""
 
 
 class DeliverySettings(Settings, frozen=True):
     """What is promised about each record."""
 
-    mode: Annotated[
-        Literal["at_least_once"],
-        Meta(extra={"mend": "this version offers `at_least_once` only"}),
-    ] = "at_least_once"
-    """An offset is committed only after the broker acknowledged what came of it."""
+    mode: Literal["at_least_once", "exactly_once"] = "at_least_once"
+    """`at_least_once`: an offset is committed only after the broker acknowledged what came of
+    it. `exactly_once`: decisions, dead letters, counts and offsets become visible together, by
+    transactions; readers must use `read_committed`."""
     transaction_interval: Span = Duration(500)
-    """Reserved for `exactly_once`, which this version does not offer: without effect."""
+    """`exactly_once`: how long a transaction stays open, at least `100ms`. Readers see a
+    decision when its transaction ends."""
+    max_partitions: Annotated[int, Meta(ge=1, le=1_000)] = 32
+    """`exactly_once`: most input partitions of one process that `sidecar check` accepts. Each
+    has a producer of its own, with 2 to 4 connections."""
     start: Literal["earliest", "latest"] = "earliest"
     """Where a group without committed offsets begins."""
     commit_interval: Span = Duration(1_000)
@@ -131,11 +147,45 @@ class DeliverySettings(Settings, frozen=True):
     revoked, and at the end."""
 
 
+class KServeSettings(Settings, frozen=True):
+    """How the requests and responses that KServe's payload logger wrote find each other."""
+
+    max_wait: Span = Duration(60_000)
+    """Longest wait of a request for its response, or of a response for its request, by the
+    timestamps of the records of its partition; then it becomes a dead letter. While no records
+    come, nothing is given up."""
+    max_pending: Annotated[int, Meta(ge=1, le=1_000_000)] = 5_000
+    """Most records that wait; beyond it the one that waits longest becomes a dead letter. They
+    count as in flight, so it must be less than half of `limits.in_flight_records`."""
+    look_back: Annotated[int, Meta(ge=0, le=10_000_000)] = 10_000
+    """Records before the committed offset that are read once more whenever a partition comes,
+    so that a response behind that offset finds a request before it; 0 turns it off."""
+    label_outputs: list[str] = field(
+        default_factory=lambda: ["label", "output_label", "predict"]
+    )
+    """Names of the output that holds the label: text, or the class or its index. The first that
+    a response has counts."""
+    score_outputs: list[str] = field(
+        default_factory=lambda: [
+            "probabilities",
+            "output_probability",
+            "predict_proba",
+            "score",
+        ]
+    )
+    """Names of the output that holds the scores: one for each class, of the last class of two,
+    or the value of a regression. The first that a response has counts."""
+
+
 class InputSettings(Settings, frozen=True):
     """What events may look like."""
 
-    format: Literal["auto", "json", "msgpack", "cloudevents"] = "auto"
-    """`auto` goes by the record's headers, then by its first byte."""
+    format: Literal["auto", "json", "msgpack", "cloudevents", "oip", "kserve"] = "auto"
+    """`auto` goes by the record's headers, then by its first byte; what is no event and has
+    `inputs` is read as a request of the Open Inference Protocol V2. `oip` reads such requests
+    alone, bare or in CloudEvents. `json` and `msgpack` read bare events alone, `cloudevents`
+    what comes in CloudEvents, `kserve` what KServe's payload logger writes, for *monitor* use:
+    a request and its response are one event."""
     on_missing: Literal["reject", "flag", "fallback"] = "reject"
     """What an event without a required feature gets: it becomes a dead letter, is scored and
     flagged, or goes down the fallback chain."""
@@ -143,6 +193,75 @@ class InputSettings(Settings, frozen=True):
     """What an event gets that has a number beyond the range of the reference, or a category
     that the reference never had: it is scored all the same, or goes down the fallback chain
     as `out_of_distribution`."""
+    kserve: KServeSettings = KServeSettings()
+    """With `format: kserve`: how requests and responses find each other."""
+
+
+class CloudEventSettings(Settings, frozen=True):
+    """What the attributes of a CloudEvent say that are the same for every decision."""
+
+    source: Annotated[
+        str,
+        Meta(pattern=r"^[!-~]{1,500}$", title="a URI reference without blanks, at most 500"),
+    ] = ""
+    """Attribute `source`: who decided, as a URI reference; `/sidecar/<name>` when empty."""
+    type: Annotated[
+        str,
+        Meta(pattern=r"^[!-~]{1,500}$", title="a name without blanks, at most 500"),
+    ] = "sidecar.decision.v1"
+    """Attribute `type`; customarily begins with a domain of yours, as `org.example.`."""
+
+
+class OutputSettings(Settings, frozen=True):
+    """What decisions look like."""
+
+    format: Literal["decision", "oip"] = "decision"
+    """`decision` is a flat JSON object. `oip` is a response of the Open Inference Protocol V2,
+    for readers that know that: a tensor each for label, score and confidence, and everything
+    else in `parameters`. Record keys and decision ids are the same."""
+    envelope: Literal["none", "cloudevents"] = "none"
+    """`cloudevents` adds headers that make each decision a CloudEvent 1.0 in binary mode; its
+    value is the same without them. Dead letters stay what came."""
+    cloudevents: CloudEventSettings = CloudEventSettings()
+    """Attributes of that envelope."""
+
+
+class RegistrySettings(Settings, frozen=True):
+    """The schema registry that producers write by: for Avro, Protobuf and JSON Schema.
+
+    It needs the extra `registry` of this package.
+    """
+
+    url: Annotated[
+        str,
+        Meta(
+            pattern=r"^https?://[^\s,@?#]+$",
+            title="`https://host:port`, without a user",
+        ),
+    ]
+    """Where the registry's REST interface begins, as the producers' `schema.registry.url`."""
+    username: str = ""
+    """User of HTTP basic authentication, or the key of an API."""
+    password: Secret | None = None
+    """Password of that user, as `{file: PATH}` or `{env: NAME}`."""
+    ca_file: Path | None = None
+    """PEM of the authority that signed the registry's certificate; the authorities that come
+    with the client when absent."""
+    certificate_file: Path | None = None
+    """PEM of the client's certificate, for mutual TLS."""
+    key_file: Path | None = None
+    """PEM of the client's private key."""
+    timeout: Span = Duration(5_000)
+    """Longest wait for one schema and all that it refers to. Without an answer the batch waits
+    and asks again, and nothing else is read."""
+    max_schemas: Annotated[int, Meta(ge=1, le=1_000_000)] = 1_000
+    """Most schemas that are kept; the least recently used go first. Each is asked for once
+    while it is kept."""
+    unknown_for: Span = Duration(60_000)
+    """How long a schema that the registry does not know, or that cannot be used, is not asked
+    for again."""
+    parallel: Annotated[int, Meta(ge=1, le=64)] = 4
+    """Most questions to the registry at a time."""
 
 
 class ModelSettings(Settings, frozen=True):
@@ -164,6 +283,10 @@ class ModelSettings(Settings, frozen=True):
     the others; 0 turns it off."""
     max_bytes: Size = ByteSize(1 << 30)
     """Largest model file that is loaded."""
+    shadow: bool = False
+    """Whether the model is also asked about events that bring a prediction, to measure how
+    often it agrees with it. What it says goes into no decision, but the batch waits for it, as
+    long as `timeout` at most; failures have a circuit breaker of their own."""
 
 
 class TargetError(Settings, frozen=True):
@@ -239,15 +362,66 @@ class BreakerSettings(Settings, frozen=True):
 
 
 class DriftSettings(Settings, frozen=True):
-    """When a difference counts."""
+    """When a difference counts as drift."""
 
     delta: Annotated[float, Meta(gt=0)] = 0.1
-    """Population stability index that is tolerated; the customary 0.1 and 0.25 may stay. For
-    alerts, which this version leaves to rules on the exported scores: it has no effect yet."""
+    """Population stability index that is tolerated: drift is *critical* when the window shows
+    that the true one is larger. The customary 0.1 and 0.25 may stay."""
+    warning_delta: Annotated[float, Meta(gt=0)] = 0.02
+    """The same for drift that is a *warning*; less than `delta`."""
     false_discovery_rate: Annotated[float, Meta(gt=0, lt=1)] = 0.01
-    """Chance that the critical value beside a score is passed with nothing drifting."""
+    """Share of false ones that is accepted among the subjects of a window that are found past
+    their tolerance at one time. Also the chance that the critical value beside a score is
+    passed with nothing drifting."""
     hold: Duration = Duration(300_000)
-    """How long a difference must last before it counts. Like `delta`, without effect yet."""
+    """How long a subject must stay past its tolerance before an episode of drift begins, by
+    event time; 0 begins at once."""
+    resolve: Duration = Duration(1_800_000)
+    """How long its excess must stay below half the tolerance before the episode ends, by event
+    time; 0 ends at once."""
+    dataset_share: Annotated[float, Meta(gt=0, le=1)] = 0.2
+    """Share of the features whose drift makes that of the data set *critical*; it is a
+    *warning* when any feature drifts."""
+    signals: Literal["topic", "none"] = "topic"
+    """Whether episodes are told on `topics.signals` when they begin and end. They are in the
+    metrics and on the status page in any case."""
+
+
+class DuplicateSettings(Settings, frozen=True):
+    """Events that come more than once."""
+
+    remember: Annotated[int, Meta(ge=0, le=10_000_000)] = 100_000
+    """Event ids per partition that are remembered, the last ones; each takes up to 32 bytes.
+    An id that comes again is a duplicate: it is counted, and decided as any other event. 0
+    turns it off. A restart, and a partition that moves, forget the ids."""
+
+
+class UsualSettings(Settings, frozen=True):
+    """Shares that are usual, where the reference cannot know them."""
+
+    rejected: Share = 0.0
+    """Of the records: those that are refused."""
+    stale: Share = 0.0
+    """Of the events: those older than `freshness`."""
+    duplicate: Share = 0.0
+    """Of the events: those whose id was seen lately."""
+    fallback: Share | None = None
+    """Of the events that are the model's to decide: those that rules, cache or default
+    decide. When absent, the share of the reference rows below the confidence threshold, by
+    the bundle's calibration; without one, no band."""
+
+
+class QualitySettings(Settings, frozen=True):
+    """When the quality of the data counts as changed."""
+
+    floor: Annotated[float, Meta(gt=0, lt=1)] = 0.001
+    """What every share may be off by in truth, beyond what chance explains."""
+    freshness: Span = Duration(600_000)
+    """An event that was older than this when its record was written is stale."""
+    duplicates: DuplicateSettings = DuplicateSettings()
+    """Events that come more than once."""
+    usual: UsualSettings = UsualSettings()
+    """Shares that are usual, where the reference cannot know them."""
 
 
 class MonitorSettings(Settings, frozen=True):
@@ -262,11 +436,22 @@ class MonitorSettings(Settings, frozen=True):
     lateness: Duration = Duration(600_000)
     """How far behind the newest event of its partition an event is still counted."""
     min_records: Annotated[int, Meta(ge=1)] = 200
-    """Records that a window needs for a verdict."""
+    """Records that a window needs for a verdict. One that holds fewer grows backwards by whole
+    panes until it has them, at most to the longest window."""
     features: Literal["all"] | list[str] = "all"
     """Features that are watched."""
+    reference: Literal["auto", "overall", "seasonal"] = "auto"
+    """What windows are compared with. `overall`: all reference rows; `seasonal`: those of the
+    same hours of the week (UTC), which the bundle must have; `auto`: `seasonal` where it has
+    them."""
     drift: DriftSettings = DriftSettings()
     """When a difference counts."""
+    quality: QualitySettings = QualitySettings()
+    """When the quality of the data counts as changed."""
+    state: Literal["topic", "memory"] = "topic"
+    """Where the counts live. `topic`: in `topics.state` too, so windows outlast a restart and
+    every replica shows all partitions. `memory`: windows begin empty after a restart, and a
+    replica shows its own partitions."""
 
 
 class LimitSettings(Settings, frozen=True):
@@ -295,6 +480,9 @@ class HttpSettings(Settings, frozen=True):
     """`/metrics`, `/livez`, `/readyz`, `/startupz`."""
     admin: Address = Address("127.0.0.1", 9465)
     """Status page and API."""
+    admin_token: Secret | None = None
+    """Asked of whoever wants the status page or the API, as `Authorization: Bearer`; nobody is
+    asked when absent. Probes never ask."""
     ready_needs_kafka: bool = True
     """Whether `/readyz` fails while Kafka is away. Switch it off beside a model service: a pod
     is ready only when all its containers are, and Kafka's trouble must not take the service
@@ -326,6 +514,11 @@ class SidecarSettings(Settings, frozen=True, kw_only=True):
     """What is promised about each record."""
     input: InputSettings = InputSettings()
     """What events may look like."""
+    output: OutputSettings = OutputSettings()
+    """What decisions look like."""
+    registry: RegistrySettings | None = None
+    """The schema registry that producers write by; without it, records in Avro and Protobuf
+    are dead letters."""
     confidence: ConfidenceSettings = ConfidenceSettings()
     """When the model may answer."""
     fallback: FallbackSettings = FallbackSettings()

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 
 # Digits are limited so that 64 bits hold every value; no real span or size needs more.
@@ -56,11 +57,7 @@ class Duration:
 
     def __str__(self) -> str:
         """Write it as a config would, in the largest unit that is exact; one day is `24h`."""
-        for unit in ("d", "h", "m", "s"):
-            count, rest = divmod(self.ms, round(_SECONDS[unit] * 1000))
-            if count and not rest and (count, unit) != (1, "d"):
-                return f"{count}{unit}"
-        return f"{self.ms}ms" if self.ms else "0s"
+        return _written(self.ms)
 
     def __repr__(self) -> str:
         """Show the value as a config would write it."""
@@ -73,6 +70,15 @@ class Duration:
     def __hash__(self) -> int:
         """Hash by length."""
         return hash(self.ms)
+
+
+@lru_cache(256)  # windows are named by their length many times a second
+def _written(duration_ms: int) -> str:
+    for unit in ("d", "h", "m", "s"):
+        count, rest = divmod(duration_ms, round(_SECONDS[unit] * 1000))
+        if count and not rest and (count, unit) != (1, "d"):
+            return f"{count}{unit}"
+    return f"{duration_ms}ms" if duration_ms else "0s"
 
 
 class ByteSize:

@@ -13,8 +13,8 @@ from sidecar.telemetry.catalogue import (
     RECORDS_REJECTED,
     RULE_DECISIONS,
     TOMBSTONES,
-    Spec,
 )
+from sidecar.telemetry.spec import Spec
 from sidecar.telemetry.status import StatusView
 
 _TIMEOUT_S = 5.0

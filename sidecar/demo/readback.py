@@ -9,7 +9,7 @@ import msgspec
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, TopicPartition
 
 from sidecar.demo.incidents import INCIDENTS, Incident
-from sidecar.events import Decision
+from sidecar.events import Decision, Signal
 
 _CODE = "sidecar.error.code"
 _WAIT_S = 0.05
@@ -24,15 +24,22 @@ class Outcome(NamedTuple):
 
 
 class Readback:
-    """Follows both output topics from their beginning until the `with` block ends.
+    """Follows the output topics from their beginning until the `with` block ends.
 
     `decisions` and `dead_letters` count what was read, `ids` holds the decisions' ids,
     `codes` the dead letters by code, `during` the outcomes by the incident in whose time the
-    event happened, and `event_time_ms` is that of the newest event decided.
+    event happened, `event_time_ms` is that of the newest event decided, and `signals` has the
+    signals.
     """
 
     def __init__(
-        self, bootstrap_servers: str, *, decisions: str, dead_letters: str, partitions: int
+        self,
+        bootstrap_servers: str,
+        *,
+        decisions: str,
+        dead_letters: str,
+        signals: str,
+        partitions: int,
     ) -> None:
         """Prepare; entering the block reads.
 
@@ -40,9 +47,11 @@ class Readback:
             bootstrap_servers: `host:port`, comma separated.
             decisions: Topic of the decisions.
             dead_letters: Topic of the dead letters.
-            partitions: Number of partitions of both.
+            signals: Topic of the signals.
+            partitions: Number of partitions of each.
         """
         self._decisions_topic = decisions
+        self._signals_topic = signals
         # No group is joined: the embedded broker knows groups of one member only.
         # It answers an empty fetch only when the wait is over, so the wait is short.
         self._consumer = Consumer(
@@ -56,13 +65,14 @@ class Readback:
         self._consumer.assign(
             [
                 TopicPartition(topic, partition, OFFSET_BEGINNING)
-                for topic in (decisions, dead_letters)
+                for topic in (decisions, dead_letters, signals)
                 for partition in range(partitions)
             ]
         )
         self._thread = threading.Thread(target=self._read, name="demo-readback", daemon=True)
         self._stopped = threading.Event()
         self._decoder = msgspec.json.Decoder(Decision)
+        self.signals: list[Signal] = []
         self.event_time_ms = 0
         self.decisions = 0
         self.dead_letters = 0
@@ -92,6 +102,9 @@ class Readback:
     def _take(self, message: Message) -> None:
         if message.topic() == self._decisions_topic:
             self._take_decision(self._decoder.decode(message.value() or b""))
+            return
+        if message.topic() == self._signals_topic:
+            self.signals.append(msgspec.json.decode(message.value() or b"", type=Signal))
             return
         self.dead_letters += 1
         code = dict(message.headers() or []).get(_CODE)

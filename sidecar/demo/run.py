@@ -97,12 +97,14 @@ def _parts(settings: SidecarSettings, broker: EmbeddedBroker) -> tuple[Service, 
         wrap_scorer=lambda scorer: FailingScorer(scorer, lambda: readback.event_time_ms),
     )
     topics = service.settings.topics
-    for name in (topics.events, topics.decisions, topics.dead_letters):
+    outputs = (topics.decisions, topics.dead_letters, topics.signals)
+    for name in (topics.events, *outputs, topics.state):
         broker.create_topic(name, _PARTITIONS)
     readback = Readback(
         ",".join(broker.bootstrap_servers),
         decisions=topics.decisions,
         dead_letters=topics.dead_letters,
+        signals=topics.signals,
         partitions=_PARTITIONS,
     )
     return service, readback

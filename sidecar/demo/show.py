@@ -83,6 +83,7 @@ class Show:
             ),
             verdicts=self._watch.verdicts,
             alarms=self._watch.alarms,
+            signals=readback.signals,
         )
         say(self._console, summary.text())
         return summary.faults()

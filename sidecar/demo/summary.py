@@ -1,7 +1,7 @@
 """What the demo showed, in words, and whether that is what it promises to show."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from textwrap import wrap
@@ -10,6 +10,7 @@ from sidecar.demo.incidents import INCIDENTS, Incident
 from sidecar.demo.probe import Counts
 from sidecar.demo.readback import Outcome
 from sidecar.demo.watch import Sighting
+from sidecar.events import Signal
 
 _DAY_MS = 86_400_000
 _WIDTH = 96
@@ -64,6 +65,8 @@ class Summary:
     """Drift verdicts before the first incident."""
     alarms: Mapping[str, int]
     """Those of them that were past their critical value, by subject."""
+    signals: Sequence[Signal]
+    """Read back from their topic."""
 
     def faults(self) -> list[str]:
         """Say what the demo failed to show; empty when it showed everything."""
@@ -72,7 +75,12 @@ class Summary:
             for incident in INCIDENTS
             if incident not in self.sightings
         ]
-        return unseen + self.books.faults()
+        untold = [
+            f"no signal: {incident.title}"
+            for incident in INCIDENTS
+            if incident.feature and not self._told(incident)
+        ]
+        return unseen + untold + self.books.faults()
 
     def text(self) -> str:
         """Write the whole, for a terminal 96 columns wide."""
@@ -101,6 +109,7 @@ class Summary:
         return [
             *_paragraph("     began  ", began),
             *_paragraph("     seen   ", self._seen(incident)),
+            *(_paragraph("     told   ", self._tell(incident)) if incident.feature else ()),
             *_paragraph("     done   ", _handled(self.during[incident], incident)),
         ]
 
@@ -112,6 +121,28 @@ class Summary:
         return (
             f"{day(sighting.event_time_ms)}, after {after:.0f} days: {sighting.measure}, "
             f"{sighting.value:.3g} > {sighting.limit:.3g}; {sighting.detail}"
+        )
+
+    def _told(self, incident: Incident) -> list[Signal]:
+        """Give the signals of critical drift of what an incident spoils, from its begin on."""
+        return [
+            signal
+            for signal in self.signals
+            if signal.feature == incident.feature
+            and signal.severity == "critical"
+            and _time_ms(signal) >= incident.begins_ms
+        ]
+
+    def _tell(self, incident: Incident) -> str:
+        told = self._told(incident)
+        if not told:
+            return "never"
+        first, p_value = told[0], told[0].evidence.p_value
+        again = (s for s in told[1:] if s.window == first.window and s.kind != first.kind)
+        ended = next((f"ended {day(_time_ms(signal))}" for signal in again), "not ended")
+        return (
+            f"{day(_time_ms(first))}: {first.kind} on the signals topic, {first.severity} over "
+            f"{first.window}, p {p_value or 0:.1g}; {ended}"
         )
 
     def _books(self) -> list[str]:
@@ -126,7 +157,7 @@ class Summary:
             *_paragraph(
                 "  Read back: ",
                 f"{books.decisions_read:,} decisions with {books.distinct_ids:,} ids, {dead:,} "
-                f"dead letters{_listed(books.dead_letters_read)}.",
+                f"dead letters{_listed(books.dead_letters_read)}; {len(self.signals)} signals.",
             ),
         ]
 
@@ -135,6 +166,10 @@ class Summary:
         if not faults:
             return ["  All three incidents were seen and the counts add up."]
         return ["  Something is missing:", *(f"    - {fault}" for fault in faults)]
+
+
+def _time_ms(signal: Signal) -> int:
+    return int(datetime.fromisoformat(signal.event_time).timestamp() * 1000)
 
 
 def day(event_time_ms: int) -> str:

@@ -131,6 +131,6 @@ def _drifted(
         event_time_ms=now_ms,
         measure=f"psi of {subject.name} over {window.window}, {subject.records:,} records",
         value=psi.value,
-        limit=psi.critical,
+        limit=psi.critical or 0.0,
         detail=detail,
     )

@@ -1,6 +1,7 @@
 """From decoded events to columns."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import chain
 
@@ -9,7 +10,15 @@ from msgspec import Struct
 from msgspec.structs import astuple
 
 from sidecar.bundle.manifest import Feature, FeatureType
-from sidecar.events import BoolColumn, Features, Float64Column, Int64Column
+from sidecar.events import (
+    BoolColumn,
+    EventBatch,
+    Features,
+    Float64Column,
+    Int64Column,
+    RecordBatch,
+    UpstreamPrediction,
+)
 from sidecar.pipeline.signature import EARLIEST_MS, LATEST_MS
 
 AHEAD_MS = 300_000
@@ -64,6 +73,33 @@ class FeatureColumns:
         if at in self._texts:
             numbers = map(self._texts[at][1].__getitem__, column)
         return np.fromiter(numbers, np.float64, len(column))
+
+
+@dataclass(slots=True)
+class EventColumns:
+    """The columns of the events of a batch, as they are found."""
+
+    rows: list[int] = field(default_factory=list)
+    ids: list[str] = field(default_factory=list)
+    times: list[datetime | int | None] = field(default_factory=list)
+    upstream: list[UpstreamPrediction | None] = field(default_factory=list)
+    features: list[Features] = field(default_factory=list)
+
+    def batch(self, records: RecordBatch) -> EventBatch:
+        """Give them as one batch."""
+        rows, count = np.array(self.rows, np.int64), len(self.rows)
+        times_ms, future = event_times(self.times, records.timestamps_ms[rows])
+        return EventBatch(
+            records=records,
+            rows=rows,
+            ids=self.ids,
+            event_time_ms=times_ms,
+            features=joined(self.features),
+            upstream=self.upstream if any(self.upstream) else None,
+            missing=np.zeros(count, np.bool_),
+            out_of_range=np.zeros(count, np.bool_),
+            future=future,
+        )
 
 
 class _Codes(dict[object, float]):

@@ -84,6 +84,11 @@ class Decider:
             rule=np.full(len(events), -1, np.int32),
             vocabulary=self._vocabulary_of(events.upstream),
             rules=self._rule_names,
+            shadow=(
+                None
+                if events.upstream is None
+                else np.where(scores.reason == Reason.UPSTREAM, scores.label, np.int32(-1))
+            ),
         )
         decided = sure | self._take_upstream(batch)
         self._fall_back(batch, np.flatnonzero(~decided))

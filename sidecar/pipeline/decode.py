@@ -5,18 +5,13 @@ does not touch its neighbours.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import datetime
 
 import msgspec
-import numpy as np
 
 from sidecar.bundle.manifest import Manifest
 from sidecar.config.settings import InputSettings, LimitSettings
 from sidecar.events import (
     Decoded,
-    EventBatch,
-    Features,
     Headers,
     RecordBatch,
     RejectCode,
@@ -24,11 +19,20 @@ from sidecar.events import (
     Stage,
     UpstreamPrediction,
 )
-from sidecar.pipeline.columns import FeatureColumns, event_times, joined
+from sidecar.pipeline.columns import EventColumns, FeatureColumns
 from sidecar.pipeline.depth import USUAL_DEPTH, is_usual_json
-from sidecar.pipeline.formats import Encoding, FormatReader
-from sidecar.pipeline.refusal import DECODER_ERRORS, RefusedError, refusal
+from sidecar.pipeline.formats import Encoding, Envelope, FormatReader
+from sidecar.pipeline.framing import NO_SCHEMAS
+from sidecar.pipeline.oip import RequestReader, is_request
+from sidecar.pipeline.refusal import DECODER_ERRORS, RefusedError, refusal, refuse_size
+from sidecar.pipeline.registered import (
+    MALFORMED_PAYLOAD,
+    read_payload,
+    refusal_of_unread,
+    unframed,
+)
 from sidecar.pipeline.signature import WireData, WireEvent, wire_types
+from sidecar.ports import PayloadReader, Schemas
 
 _MALFORMED: dict[Encoding, RejectCode] = {
     "json": RejectCode.MALFORMED_JSON,
@@ -39,7 +43,7 @@ _MALFORMED: dict[Encoding, RejectCode] = {
 # they become columns; 4,096 are not, and cost a quarter more.
 _BLOCK_RECORDS = 512
 
-_UNREADABLE = (
+UNREADABLE = (
     Stage.DECODE,
     RejectCode.UNREADABLE_RECORD,
     "the record is there and cannot be read: it is damaged, or larger than one fetch",
@@ -60,7 +64,7 @@ class EventDecoder:
             limits: Largest and deepest value.
         """
         types = wire_types(manifest, missing_allowed=settings.on_missing != "reject")
-        self._event_type = types.event
+        self._event_type, self._data_type = types
         self._event_json = msgspec.json.Decoder(types.event)
         self._event_decoders: dict[Encoding, Callable[[bytes], WireEvent]] = {
             "json": self._event_json.decode,
@@ -73,6 +77,9 @@ class EventDecoder:
         self._model = manifest.name
         self._limited = frozenset(f.name for f in manifest.features if f.limits is not None)
         self._formats = FormatReader(settings.format, limits.max_depth)
+        self._requests = RequestReader(manifest, types.data, self._limited)
+        self._requests_alone = settings.format == "oip"
+        self._may_be_request = settings.format in ("auto", "cloudevents")
         self._columns = FeatureColumns(manifest.features)
         self._max_bytes = limits.max_record_bytes.bytes
         self._headers_count = settings.format == "auto"
@@ -80,31 +87,37 @@ class EventDecoder:
             settings.format in ("auto", "json") and limits.max_depth >= USUAL_DEPTH
         )
 
-    def decode(self, records: RecordBatch) -> Decoded:
+    def decode(self, records: RecordBatch, schemas: Schemas = NO_SCHEMAS) -> Decoded:
         """Turn records into events.
 
         Args:
             records: One poll slice.
+            schemas: Those that its records name, of the registry; what is not among them
+                is refused.
 
         Returns:
             The events in the order of their records, a rejection for each record that is none,
             and the number of tombstones.
         """
         rejections: list[Rejection] = []
-        decoded = _Columns()
+        decoded = EventColumns()
         for start in range(0, max(1, len(records)), _BLOCK_RECORDS):
-            rows, events = self._block(records, start, rejections)
+            rows, events = self._block(records, schemas, start, rejections)
             decoded.rows += rows
             decoded.ids += [event.id for event in events]
             decoded.times += [event.time for event in events]
             decoded.upstream += [event.prediction for event in events]
             decoded.features.append(self._columns.build([event.features for event in events]))
-        rejections += [Rejection(row, *_UNREADABLE) for row in records.unreadable]
+        rejections += [Rejection(row, *UNREADABLE) for row in records.unreadable]
         tombstones = len(records) - len(decoded.rows) - len(rejections)
         return Decoded(decoded.batch(records), rejections, tombstones)
 
     def _block(
-        self, records: RecordBatch, start: int, rejections: list[Rejection]
+        self,
+        records: RecordBatch,
+        schemas: Schemas,
+        start: int,
+        rejections: list[Rejection],
     ) -> tuple[list[int], list[WireEvent]]:
         """Decode one block; give the events with their rows, and add what is refused."""
         rows: list[int] = []
@@ -114,7 +127,7 @@ class EventDecoder:
             if value is None:
                 continue
             try:
-                events.append(self._event(value, records.headers[row]))
+                events.append(self._event(value, records.headers[row], schemas))
                 rows.append(row)
             except RefusedError as refused:
                 rejections.append(
@@ -122,7 +135,7 @@ class EventDecoder:
                 )
         return rows, events
 
-    def _event(self, value: bytes, headers: Headers) -> WireEvent:
+    def _event(self, value: bytes, headers: Headers, schemas: Schemas) -> WireEvent:
         # Nearly every event is bare, shallow JSON: finding that out costs a tenth of a
         # microsecond, and only a value that fails one of these tests is looked at closely.
         if (
@@ -137,25 +150,64 @@ class EventDecoder:
             except DECODER_ERRORS as error:
                 raise self._refusal(error, value, "json") from error
         else:
-            event = self._formatted(value, headers)
+            event = self._formatted(value, headers, schemas)
         if event.prediction is not None:
             self._refuse_other_model(event.prediction)
         return event
 
-    def _formatted(self, value: bytes, headers: Headers) -> WireEvent:
-        if len(value) > self._max_bytes:
-            raise RefusedError(
-                RejectCode.TOO_LARGE, f"{len(value)} bytes, at most {self._max_bytes} are read"
-            )
-        if not value:
-            raise RefusedError(RejectCode.EMPTY, "the value has no bytes")
+    def _formatted(self, value: bytes, headers: Headers, schemas: Schemas) -> WireEvent:
+        refuse_size(value, self._max_bytes)
+        body, reader = unframed(value, headers, schemas)
+        if reader is not None:
+            return self._registered(body, reader, headers)
+        try:
+            return self._plain(body, headers)
+        except RefusedError as refused:
+            raise refusal_of_unread(refused, body, headers, schemas) from refused
+
+    def _plain(self, value: bytes, headers: Headers) -> WireEvent:
+        """Decode JSON or MessagePack."""
         body, encoding, envelope, path = self._formats.read(value, headers)
+        if self._requests_alone:
+            return self._requested(body, encoding, envelope, path)
         try:
             if envelope is None:
                 return self._event_decoders[encoding](body)
-            data = self._data_decoders[encoding](body)
+            return self._with(envelope, self._data_decoders[encoding](body))
         except DECODER_ERRORS as error:
+            # Looked for last, so that an event pays nothing for it.
+            if self._may_be_request and encoding == "json" and is_request(body):
+                return self._requested(body, encoding, envelope, path)
             raise self._refusal(error, body, encoding, path) from error
+
+    def _requested(
+        self, body: bytes, encoding: Encoding, envelope: Envelope | None, path: str
+    ) -> WireEvent:
+        """Decode a request of the Open Inference Protocol."""
+        if encoding != "json":
+            message = "requests of the Open Inference Protocol are read as JSON alone"
+            raise RefusedError(RejectCode.UNSUPPORTED_FORMAT, message, path)
+        name, data = self._requests.read(body, path)
+        if envelope is None:
+            if name is None:
+                message = "a request needs an id, or a CloudEvent around it"
+                raise RefusedError(RejectCode.MISSING_FIELD, message, f"{path}.id")
+            envelope = Envelope(name, None)
+        return self._with(envelope, data)
+
+    def _registered(self, body: bytes, reader: PayloadReader, headers: Headers) -> WireEvent:
+        """Decode what a schema of the registry describes; to what JSON is decoded to."""
+        envelope = self._formats.envelope(headers)
+        tree = read_payload(body, reader)
+        try:
+            if envelope is None:
+                return msgspec.convert(tree, self._event_type)
+            return self._with(envelope, msgspec.convert(tree, self._data_type))
+        except DECODER_ERRORS as error:
+            malformed = MALFORMED_PAYLOAD[reader.encoding]
+            raise refusal(error, body, malformed=malformed, limited=self._limited) from error
+
+    def _with(self, envelope: Envelope, data: WireData) -> WireEvent:
         return self._event_type(
             id=envelope.id,
             time=data.time if envelope.time is None else envelope.time,
@@ -178,30 +230,3 @@ class EventDecoder:
                 "names another model than the bundle's",
                 "$.prediction.model",
             )
-
-
-@dataclass(slots=True)
-class _Columns:
-    """The columns of the events so far."""
-
-    rows: list[int] = field(default_factory=list)
-    ids: list[str] = field(default_factory=list)
-    times: list[datetime | int | None] = field(default_factory=list)
-    upstream: list[UpstreamPrediction | None] = field(default_factory=list)
-    features: list[Features] = field(default_factory=list)
-
-    def batch(self, records: RecordBatch) -> EventBatch:
-        """Give them as one batch."""
-        rows, count = np.array(self.rows, np.int64), len(self.rows)
-        times_ms, future = event_times(self.times, records.timestamps_ms[rows])
-        return EventBatch(
-            records=records,
-            rows=rows,
-            ids=self.ids,
-            event_time_ms=times_ms,
-            features=joined(self.features),
-            upstream=self.upstream if any(self.upstream) else None,
-            missing=np.zeros(count, np.bool_),
-            out_of_range=np.zeros(count, np.bool_),
-            future=future,
-        )

@@ -1,7 +1,7 @@
 """From decisions and rejections to records to send. The only stage that writes bytes."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from hashlib import sha256
 from itertools import repeat
 
@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 
 from sidecar.bundle.manifest import Manifest
+from sidecar.config.settings import OutputSettings
 from sidecar.events import (
     REASON_NAMES,
     SOURCE_NAMES,
@@ -21,7 +22,11 @@ from sidecar.events import (
     RecordBatch,
     Rejection,
 )
+from sidecar.pipeline.envelope import CloudEventEnvelope
+from sidecar.pipeline.oip_response import encode_response
 
+CONTENT_TYPE = "application/json"
+"""Of the value of a decision."""
 ERROR_PREFIX = "sidecar.error."
 """Begins the name of each header that says what happened to a dead letter."""
 
@@ -35,7 +40,13 @@ class Encoder:
     """Writes the records of one bundle's decisions and dead letters."""
 
     def __init__(
-        self, manifest: Manifest, decisions_topic: str, dead_letters_topic: str, version: str
+        self,
+        manifest: Manifest,
+        decisions_topic: str,
+        dead_letters_topic: str,
+        version: str,
+        output: OutputSettings | None = None,
+        envelope: CloudEventEnvelope | None = None,
     ) -> None:
         """Keep what every record says.
 
@@ -44,13 +55,19 @@ class Encoder:
             decisions_topic: Where decisions go.
             dead_letters_topic: Where dead letters go.
             version: Of this package, for dead letters.
+            output: What decisions look like; the default when absent.
+            envelope: What decisions come in; dead letters keep what their events came in.
         """
         self._model = manifest.name
         self._model_version = manifest.version
         self._decisions_topic = decisions_topic
         self._dead_letters_topic = dead_letters_topic
         self._version = version
-        self._encode = msgspec.json.Encoder().encode
+        self._envelope = envelope
+        as_responses = output is not None and output.format == "oip"
+        self._encode: Callable[[Decision], bytes] = (
+            encode_response if as_responses else msgspec.json.Encoder().encode
+        )
 
     def decisions(self, batch: DecisionBatch) -> list[OutboundSlice]:
         """Write decisions.
@@ -62,7 +79,11 @@ class Encoder:
             One slice per partition that has any. Keys are the events' own; equal decisions of
             equal records have equal bytes.
         """
-        values = self._values(batch)
+        ids, times = self._ids(batch), _rfc3339(batch.events.event_time_ms)
+        values = self._values(batch, ids, times)
+        headers: Sequence[Headers] | None = None
+        if self._envelope is not None:
+            headers = self._envelope.headers(ids, times, batch.events.ids)
         rows = batch.events.rows.tolist()
         keys = batch.events.records.keys
         return [
@@ -71,7 +92,7 @@ class Encoder:
                 partition=span.partition,
                 keys=[keys[row] for row in rows[span.start : span.stop]],
                 values=values[span.start : span.stop],
-                headers=None,
+                headers=None if headers is None else headers[span.start : span.stop],
                 rows=rows[span.start : span.stop],
             )
             for span in batch.events.spans()
@@ -110,15 +131,17 @@ class Encoder:
 
     # --- decisions ---------------------------------------------------------------------------
 
-    def _values(self, batch: DecisionBatch) -> list[bytes]:
+    def _values(
+        self, batch: DecisionBatch, ids: Sequence[str], times: Sequence[str]
+    ) -> list[bytes]:
         events = batch.events
         vocabulary: tuple[str | None, ...] = (*batch.vocabulary, None)  # -1 is the last one
         rules: tuple[str | None, ...] = (*batch.rules, None)
         decisions = map(
             Decision,
-            self._ids(batch),
+            ids,
             events.ids,
-            _rfc3339(events.event_time_ms),
+            times,
             repeat(self._model),
             self._versions(batch),
             map(SOURCE_NAMES.__getitem__, batch.source.tolist()),

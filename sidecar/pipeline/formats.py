@@ -14,19 +14,21 @@ from msgspec import Meta, Raw, Struct
 
 from sidecar.events import Headers, RejectCode
 from sidecar.pipeline.depth import json_too_deep, msgpack_too_deep
+from sidecar.pipeline.framing import MAGIC, framed
 from sidecar.pipeline.refusal import DECODER_ERRORS, RefusedError, refusal
 
-Format = Literal["auto", "json", "msgpack", "cloudevents"]
+Format = Literal["auto", "json", "msgpack", "cloudevents", "oip", "kserve"]
 
 _STRUCTURED = "application/cloudevents"
-_MARKS = frozenset({"ce_specversion", "ce_id", "ce_source", "ce_type"})
+MARKS = frozenset({"ce_specversion", "ce_id", "ce_source", "ce_type"})
+"""Headers that a CloudEvent in binary mode has; without all of them a record is none."""
+
 _MSGPACK_TYPES = frozenset(
     {"application/msgpack", "application/x-msgpack", "application/vnd.msgpack"}
 )
 # Names that say nothing about the bytes.
 _NEUTRAL_TYPES = frozenset({"", "application/octet-stream", "text/plain"})
 _MSGPACK_MAPS = frozenset([*range(0x80, 0x90), 0xDE, 0xDF])
-_REGISTRY_MAGIC = b"\x00"
 
 Encoding = Literal["json", "msgpack"]
 """How the bytes of an event are written."""
@@ -37,6 +39,7 @@ class Envelope(NamedTuple):
 
     id: str
     time: datetime | None
+    type: str = ""
 
 
 class Payload(NamedTuple):
@@ -102,14 +105,40 @@ class FormatReader:
         self._refuse_deep(payload)
         return payload
 
+    def envelope(self, headers: Headers) -> Envelope | None:
+        """Give the envelope of an event that a schema of its own describes.
+
+        Args:
+            headers: The record's headers.
+
+        Returns:
+            None for a bare event.
+
+        Raises:
+            RefusedError: Another format is to be read, or the envelope is broken.
+        """
+        if self._format in ("json", "msgpack"):
+            raise _unsupported(f"the config reads `{self._format}` alone")
+        named = _by_name(headers)
+        if _essence(named.get("content-type", b"")).startswith(_STRUCTURED):
+            raise _unsupported("CloudEvents in another format than JSON are not read")
+        if named.keys() >= MARKS:
+            return _envelope(named)
+        if self._format == "cloudevents":
+            raise _unsupported("it is no CloudEvent, and the config reads nothing else")
+        return None
+
     def _by_headers(self, value: bytes, headers: Headers) -> Payload:
-        named = {name.lower(): text for name, text in headers if text is not None}
+        named = _by_name(headers)
         content_type = _essence(named["content-type"]) if "content-type" in named else ""
         if content_type.startswith(_STRUCTURED):
             return self._from_structured(value, content_type)
-        if "ce_id" in named and named.keys() >= _MARKS:
+        if "ce_id" in named and named.keys() >= MARKS:
+            if self._format == "kserve":
+                # The logger keeps the content type of the caller, which is often wrong.
+                content_type = "application/json"
             return _from_binary(value, named, content_type)
-        if self._format == "cloudevents":
+        if self._format in ("cloudevents", "kserve"):
             return self._from_structured(value, _STRUCTURED)
         return Payload(value, _encoding(value, content_type))
 
@@ -122,7 +151,7 @@ class FormatReader:
         except DECODER_ERRORS as error:
             raise refusal(error, value, malformed=RejectCode.MALFORMED_JSON) from error
         _refuse_version(event.specversion)
-        envelope = Envelope(event.id, event.time)
+        envelope = Envelope(event.id, event.time, event.type)
         if event.data_base64 is not None:
             body, path = event.data_base64, "$.data_base64"
             _refuse_registry(body, path)
@@ -142,19 +171,29 @@ class FormatReader:
 
 def _refuse_registry(body: bytes, path: str = "$") -> None:
     """Refuse what a schema registry's serialiser wrote: producers often forget that they do."""
-    if body.startswith(_REGISTRY_MAGIC):
+    if body.startswith(MAGIC):
+        found = framed(body, ())
+        which = "cut off" if found is None else f"schema {found.schema_id}"
         raise RefusedError(
             RejectCode.REGISTRY_PREFIX,
-            "begins with the prefix of a schema registry; send plain JSON or MessagePack",
+            f"begins with the prefix of a schema registry ({which}), and none was asked: set "
+            "`registry.url`, or have the producer send plain JSON or MessagePack",
             path,
         )
 
 
+def _by_name(headers: Headers) -> dict[str, bytes]:
+    return {name.lower(): text for name, text in headers if text is not None}
+
+
 def _from_binary(value: bytes, named: Mapping[str, bytes], content_type: str) -> Payload:
+    return Payload(value, _encoding(value, content_type), _envelope(named))
+
+
+def _envelope(named: Mapping[str, bytes]) -> Envelope:
     _refuse_version(_header_text(named, "ce_specversion"))
     time = _header_time(named) if "ce_time" in named else None
-    envelope = Envelope(_header_text(named, "ce_id"), time)
-    return Payload(value, _encoding(value, content_type), envelope)
+    return Envelope(_header_text(named, "ce_id"), time, _header_text(named, "ce_type"))
 
 
 def _header_text(named: Mapping[str, bytes], name: str) -> str:

@@ -34,6 +34,20 @@ DECODER_ERRORS = (DecodeError, UnicodeDecodeError, RecursionError)
 """All that a msgspec decoder raises for bytes from outside."""
 
 
+def refuse_size(value: bytes, max_bytes: int) -> None:
+    """Refuse a value that has no bytes, or more than allowed.
+
+    Raises:
+        RefusedError: It is so.
+    """
+    if len(value) > max_bytes:
+        raise RefusedError(
+            RejectCode.TOO_LARGE, f"{len(value)} bytes, at most {max_bytes} are read"
+        )
+    if not value:
+        raise RefusedError(RejectCode.EMPTY, "the value has no bytes")
+
+
 def refusal(
     error: Exception,
     value: bytes,

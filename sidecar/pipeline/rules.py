@@ -12,14 +12,13 @@ also `ne` and `not_in` need a value to be there. `not` turns its condition round
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
 
 from sidecar.bundle.manifest import Feature, FeatureType, Manifest
 from sidecar.config.settings import RuleSettings
-from sidecar.errors import ConfigError, Finding
+from sidecar.errors import ConfigError, Finding, did_you_mean
 from sidecar.events import BoolColumn, CodeColumn, Features, Float64Column
 
 Predicate = Callable[[Features], BoolColumn]
@@ -131,8 +130,7 @@ class _Compiler:
         return self._feature(*self._features[str(name)], asked, path)
 
     def _nearest(self, name: object) -> str:
-        near = get_close_matches(str(name), [*self._features, *_NESTING], 1)
-        return f"did you mean `{near[0]}`?" if near else ""
+        return did_you_mean(name, [*self._features, *_NESTING])
 
     def _several(self, asked: object, path: str) -> list[Predicate]:
         if not isinstance(asked, list) or not asked:
@@ -165,10 +163,7 @@ class _Compiler:
         self, at: int, feature: Feature, operator: object, value: object, path: str
     ) -> Predicate:
         if operator not in _OPERATORS:
-            near = get_close_matches(str(operator), _OPERATORS, 1)
-            mend = (
-                f"did you mean `{near[0]}`?" if near else f"use one of {', '.join(_OPERATORS)}"
-            )
+            mend = did_you_mean(operator, _OPERATORS, f"use one of {', '.join(_OPERATORS)}")
             return self._fault(path, f"there is no operator `{operator}`", mend)
         if operator == "missing":
             if not isinstance(value, bool):

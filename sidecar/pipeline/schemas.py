@@ -5,7 +5,7 @@ import functools
 import json
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Union, get_args, get_origin
 
@@ -21,10 +21,13 @@ from sidecar.events import (
     SOURCE_NAMES,
     Decision,
     RejectCode,
+    Signal,
     Stage,
     UpstreamPrediction,
 )
 from sidecar.pipeline.encode import ERROR_PREFIX
+from sidecar.pipeline.oip import DATATYPES, InferenceRequest
+from sidecar.pipeline.oip_response import InferenceResponse
 from sidecar.pipeline.signature import EventTime
 
 Schema = dict[str, Any]
@@ -32,14 +35,12 @@ Schema = dict[str, Any]
 _Whole = Annotated[str, Meta(pattern=r"^-?[0-9]+$")]
 
 
-class PredictionEvent(Struct):
-    """One event, the value of a record of the events topic (JSON or MessagePack).
+class EventData(Struct, kw_only=True):
+    """What an event says besides who it is: the data of a CloudEvent.
 
     A model's bundle says which features it needs, with their types and limits.
     """
 
-    id: str
-    """What the producer calls the event; comes back as `event_id` of its decision."""
     features: dict[str, float | bool | str | None]
     """Inputs of the model by name; null is the same as leaving one out."""
     time: EventTime = None
@@ -50,6 +51,16 @@ class PredictionEvent(Struct):
     decide."""
     model: str | None = None
     """Name of the model that is meant; refused when it is not the bundle's."""
+
+
+class PredictionEvent(EventData, kw_only=True):
+    """One event, the value of a record of the events topic (JSON or MessagePack).
+
+    A model's bundle says which features it needs, with their types and limits.
+    """
+
+    id: str
+    """What the producer calls the event; comes back as `event_id` of its decision."""
 
 
 class DeadLetterHeaders(Struct, rename=lambda name: f"{ERROR_PREFIX}{name}"):
@@ -84,6 +95,9 @@ class DeadLetterHeaders(Struct, rename=lambda name: f"{ERROR_PREFIX}{name}"):
 _ROOTS: Mapping[str, type[Struct]] = {
     "prediction-event": PredictionEvent,
     "decision": Decision,
+    "signal": Signal,
+    "inference-request": InferenceRequest,
+    "inference-response": InferenceResponse,
     "dead-letter-headers": DeadLetterHeaders,
     "config": SidecarSettings,
     "tests": Suite,
@@ -92,12 +106,29 @@ NAMES = tuple(_ROOTS)
 """What there is a schema of."""
 
 # Closed lists and formats of the wire that the Structs hold as plain text, for speed.
+_INSTANT: Schema = {"pattern": r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}\.[0-9]{3}Z$"}
+_OF_DECISIONS: Mapping[str, Schema] = {
+    "source": {"enum": list(SOURCE_NAMES)},
+    "reason": {"enum": list(REASON_NAMES)},
+    "event_time": _INSTANT,
+}
 _NARROWER: Mapping[str, Mapping[str, Schema]] = {
-    "Decision": {
-        "source": {"enum": list(SOURCE_NAMES)},
-        "reason": {"enum": list(REASON_NAMES)},
-        "event_time": {"pattern": r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}\.[0-9]{3}Z$"},
-    }
+    "Decision": _OF_DECISIONS,
+    "DecisionParameters": _OF_DECISIONS,
+    "Signal": {
+        # No closed list of kinds: readers pass over those that they do not know.
+        "kind": {"examples": ["drift_began", "drift_ended"]},
+        "event_time": _INSTANT,
+        "since": _INSTANT,
+    },
+    "SignalEvidence": {"window_start": _INSTANT, "window_end": _INSTANT},
+    "InputTensor": {"datatype": {"enum": list(DATATYPES)}, "shape": {"maxItems": 2}},
+    "OutputTensor": {
+        "name": {"enum": ["label", "score", "confidence"]},
+        "datatype": {"enum": ["BYTES", "FP64"]},
+        "shape": {"const": [1]},
+        "data": {"minItems": 1, "maxItems": 1},
+    },
 }
 
 _VALUES: Mapping[type, Schema] = {
@@ -149,17 +180,28 @@ def schema(name: str) -> Schema:
         KeyError: There is no such schema.
     """
     root = _ROOTS[name]
-    _, components = msgspec.json.schema_components(
-        [_described(root)],
-        schema_hook=lambda kind: _VALUES[kind],
-        ref_template="#/$defs/{name}",
-    )
+    components = components_of([root], "#/$defs/{name}")
     document = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": f"urn:sidecar:schema:{name}",
         **components.pop(root.__name__),
     }
     return document | ({"$defs": components} if components else {})
+
+
+def components_of(structs: Sequence[type[Struct]], ref_template: str) -> dict[str, Schema]:
+    """Give the schemas of Structs and of all that they are made of, by name.
+
+    Args:
+        structs: The Structs.
+        ref_template: How one refers to another, with `{name}` in it.
+    """
+    _, components = msgspec.json.schema_components(
+        [_described(struct) for struct in structs],
+        schema_hook=lambda kind: _VALUES[kind],
+        ref_template=ref_template,
+    )
+    return components
 
 
 def schema_text(name: str) -> str:

@@ -1,7 +1,8 @@
 """Which partitions hand out records at the moment.
 
 A partition is paused while somebody holds the whole flow (the sink is away, too many dead
-letters, the end is near), while it alone has too much in flight, or while it is about to leave.
+letters, the end is near), while it alone has too much in flight, while its state is restored,
+or while it is about to leave.
 """
 
 from collections.abc import Collection
@@ -21,6 +22,7 @@ class Flow:
         self._holds: set[str] = set()
         self._full: set[int] = set()
         self._leaving: set[int] = set()
+        self._restoring: set[int] = set()
         self._paused: set[int] = set()
 
     @property
@@ -48,9 +50,24 @@ class Flow:
         self._leaving |= set(partitions)
         self.update()
 
-    def assigned(self) -> None:
-        """Take note that partitions came or went; new ones come paused."""
+    @property
+    def restoring(self) -> frozenset[int]:
+        """The partitions that wait for `restored`."""
+        return frozenset(self._restoring)
+
+    def restored(self, partitions: Collection[int]) -> None:
+        """Let partitions go that `assigned` has kept back."""
+        self._restoring -= set(partitions)
+        self.update()
+
+    def assigned(self, restoring: Collection[int] = ()) -> None:
+        """Take note that partitions came or went; new ones come paused.
+
+        Args:
+            restoring: Those that wait for `restored`.
+        """
         self._leaving.clear()
+        self._restoring = set(restoring)
         self._paused |= self._tracker.partitions
         self._source.pause(self._tracker.partitions)
         self.update()
@@ -59,7 +76,8 @@ class Flow:
         """Pause what is too full, resume what has drained to half."""
         partitions = self._tracker.partitions
         self._full = {p for p in partitions if self._tracker.in_flight((p,)) >= self._bound(p)}
-        wanted = set(partitions) if self._holds else self._full | self._leaving
+        kept_back = self._full | self._leaving | self._restoring
+        wanted = set(partitions) if self._holds else kept_back
         if stop := wanted - self._paused:
             self._source.pause(stop)
         if go := (self._paused - wanted) & partitions:

@@ -25,15 +25,19 @@ class Observers:
         """Show a settled batch to all."""
         for observer in tuple(self._active):
             with self._guard(observer):
-                observer.observe(decisions)
-                if rejections:
-                    observer.rejected(decisions.events, rejections)
+                observer.observe(decisions, rejections)
 
     def revoked(self, partitions: Collection[int]) -> None:
         """Tell all that partitions are gone."""
         for observer in tuple(self._active):
             with self._guard(observer):
                 observer.revoked(partitions)
+
+    def released(self, partitions: Collection[int]) -> None:
+        """Tell all that partitions belong to another process, whose counts are followed."""
+        for observer in tuple(self._active):
+            with self._guard(observer):
+                observer.released(partitions)
 
     def read(self, observer: Observer, ask: Callable[[], T]) -> T | None:
         """Give what an observer answers; None when it is off, or when asking switches it off.

@@ -8,6 +8,10 @@ To go back takes two steps: `halt` makes all in flight stale, `restart` says whe
 What a source hands out between the two, out of a buffer say, gets no ticket. And the first
 record after them must not lie behind the first one that is owed: to finish it would commit past
 the others.
+
+A record may be *held*: it waits for another one, and its ticket is finished without it. It
+stays in flight, and nothing past it may be committed, until it is released with its outcome.
+Going back does not read again what is held and lies below the finished offset: it is in memory.
 """
 
 from collections import deque
@@ -40,6 +44,23 @@ class Ticket(NamedTuple):
     records: int
     fresh: int
     """Records that this assignment had not seen before; the others are read again."""
+
+
+class Release(NamedTuple):
+    """Held records of one partition whose outcome is on its way."""
+
+    partition: int
+    epoch: int
+    offsets: tuple[int, ...]
+
+
+class Standing(NamedTuple):
+    """Where one assigned partition stands."""
+
+    assignment: int
+    epoch: int
+    position: int | None
+    """Offset below which all is finished or held; None before the first record."""
 
 
 @dataclass(slots=True)
@@ -75,9 +96,21 @@ class _Part:
     in_flight: int = 0
     unsettled: int = 0
     """Records read for the first time in this assignment and not finished."""
+    held: dict[int, None] = field(default_factory=dict)
+    """Offsets that are held, the lowest first: a later one is always higher."""
+    leaving: int = 0
+    """How many of them have their outcome on its way."""
     committed: int | None = None
     moved: bool = False
     """Whether anything is finished; before that the position is only where we began."""
+
+    @property
+    def committable(self) -> int | None:
+        """The offset below which nothing is unfinished or held."""
+        lowest = next(iter(self.held), None)
+        if self.position is None or lowest is None:
+            return self.position
+        return min(self.position, lowest)
 
 
 class OffsetTracker:
@@ -92,6 +125,11 @@ class OffsetTracker:
     def partitions(self) -> frozenset[int]:
         """The assigned partitions."""
         return frozenset(self._parts)
+
+    def flows(self, partition: int) -> bool:
+        """Whether a partition is assigned, and not halted until it is read again."""
+        part = self._parts.get(partition)
+        return part is not None and not part.halted
 
     def assign(self, partitions: Iterable[int]) -> None:
         """Take over partitions; what was known of them is forgotten."""
@@ -122,8 +160,10 @@ class OffsetTracker:
                 part.owed = part.pending[0].first
             part.pending.clear()
             part.first_sequence = 0
-            part.in_flight = 0
             part.last = -1 if part.position is None else part.position - 1
+            part.held = {offset: None for offset in part.held if offset <= part.last}
+            part.leaving = 0
+            part.in_flight = len(part.held)
 
     def restart(self, partitions: Collection[int]) -> dict[int, int]:
         """Begin a new epoch, in which everything unfinished is read again.
@@ -179,9 +219,23 @@ class OffsetTracker:
         part.seen = max(part.seen, last)
         return Ticket(partition, part.epoch, sequence, count, fresh)
 
-    def alive(self, tickets: Iterable[Ticket]) -> bool:
+    def alive(self, tickets: Iterable[Ticket | Release]) -> bool:
         """Tell whether any of the tickets still counts."""
         return any(self._current(ticket) is not None for ticket in tickets)
+
+    def after(self, tickets: Iterable[Ticket]) -> dict[int, int]:
+        """Give the offset behind the last of these tickets, by partition; stale ones are none.
+
+        Args:
+            tickets: Of each partition all from the first unfinished one on, in order.
+        """
+        stops: dict[int, int] = {}
+        for ticket in tickets:
+            if (part := self._current(ticket)) is not None:
+                stops[ticket.partition] = part.pending[
+                    ticket.sequence - part.first_sequence
+                ].stop
+        return stops
 
     def finish(self, ticket: Ticket) -> bool:
         """Note that every record of a ticket is acknowledged.
@@ -202,7 +256,69 @@ class OffsetTracker:
             part.moved = True
         return True
 
-    def _current(self, ticket: Ticket) -> _Part | None:
+    def hold(self, ticket: Ticket, offsets: Collection[int]) -> Ticket:
+        """Keep records of a ticket back: they are finished by `release`, not with the ticket.
+
+        Args:
+            ticket: The newest one of its partition, just begun.
+            offsets: Some of its records, rising.
+
+        Returns:
+            The ticket for the rest.
+        """
+        part = self._parts[ticket.partition]
+        part.pending[ticket.sequence - part.first_sequence].records -= len(offsets)
+        part.held.update(dict.fromkeys(offsets))
+        return ticket._replace(records=ticket.records - len(offsets))
+
+    def let_go(self, partition: int, offsets: Collection[int]) -> Release:
+        """Note that the outcome of held records is on its way.
+
+        Args:
+            partition: An assigned one.
+            offsets: Held, and not let go before in this epoch.
+        """
+        part = self._parts[partition]
+        part.leaving += len(offsets)
+        return Release(partition, part.epoch, tuple(offsets))
+
+    def release(self, release: Release) -> bool:
+        """Note that the outcome of held records is acknowledged.
+
+        Returns:
+            False when it is stale; then nothing changed.
+        """
+        part = self._current(release)
+        if part is None:
+            return False
+        for offset in release.offsets:
+            del part.held[offset]
+        part.leaving -= len(release.offsets)
+        part.in_flight -= len(release.offsets)
+        part.unsettled -= len(release.offsets)
+        return True
+
+    def standings(self) -> dict[int, Standing]:
+        """Give where each assigned partition stands."""
+        return {
+            partition: Standing(part.assignment, part.epoch, part.position)
+            for partition, part in self._parts.items()
+        }
+
+    def moving(self, partitions: Collection[int] | None = None) -> bool:
+        """Tell whether any outcome is on its way, of all partitions or of the named ones.
+
+        What is held and not let go may wait for long, and nothing that happens here ends it.
+        """
+        wanted = self._parts if partitions is None else partitions
+        parts = [self._parts[p] for p in wanted if p in self._parts]
+        return any(part.pending or part.leaving for part in parts)
+
+    def held(self) -> int:
+        """Count the held records."""
+        return sum(len(part.held) for part in self._parts.values())
+
+    def _current(self, ticket: Ticket | Release) -> _Part | None:
         part = self._parts.get(ticket.partition)
         return part if part is not None and part.epoch == ticket.epoch else None
 
@@ -219,11 +335,11 @@ class OffsetTracker:
     def committable(self, partitions: Collection[int] | None = None) -> list[Commit]:
         """Give what may be committed and is not yet."""
         return [
-            Commit(partition, part.position, part.assignment)
+            Commit(partition, offset, part.assignment)
             for partition, part in self._parts.items()
             if (partitions is None or partition in partitions)
-            and part.position is not None
-            and part.position != part.committed
+            and (offset := part.committable) is not None
+            and offset != part.committed
             and part.moved
         ]
 
@@ -237,19 +353,16 @@ class OffsetTracker:
             part = self._parts.get(partition)
             if part is None or part.assignment != assignment:
                 continue
-            if (
-                part.position is None
-                or offset > part.position
-                or offset < (part.committed or 0)
-            ):
+            finished = part.committable
+            if finished is None or offset > finished or offset < (part.committed or 0):
                 raise OffsetOrderError(
                     f"partition {partition}: committed {offset} after {part.committed}, "
-                    f"finished below {part.position}"
+                    f"finished below {finished}"
                 )
             part.committed = offset
 
     def positions(self) -> dict[int, int]:
-        """Give the offset below which all is finished, by partition, where it is known."""
+        """Give the offset below which all is finished or held, where it is known."""
         return {
             p: part.position for p, part in self._parts.items() if part.position is not None
         }

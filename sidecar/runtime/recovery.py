@@ -1,6 +1,7 @@
 """Gets the source and the sink going, and going again."""
 
 import asyncio
+import gc
 import random
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -32,8 +33,23 @@ class Recovery:
         metrics: Metrics,
         jitter: random.Random,
         stopping: asyncio.Event,
+        again: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        """Watch over this source and this sink."""
+        """Watch over this source and this sink.
+
+        Args:
+            source: The source.
+            sink: The sink.
+            tracker: Says where to read again.
+            flow: Stands still meanwhile.
+            health: Is told what troubles.
+            metrics: Count.
+            jitter: Spreads retries.
+            stopping: Cuts all waiting short.
+            again: Called when the sink is up again, in place of a rewind to the first record
+                without an outcome.
+        """
+        self._again = again
         self._source = source
         self._sink = sink
         self._tracker = tracker
@@ -95,6 +111,9 @@ class Recovery:
         while True:
             await self._broken.wait()
             self._broken.clear()
+            # What broke hangs together in cycles, batches included, and the collector is calm:
+            # a sink that breaks again and again would pile them up.
+            gc.collect()
             if self._in_vain:
                 await self._stopped_within(next(self._waits))
             self._in_vain = True
@@ -106,6 +125,9 @@ class Recovery:
 
     async def _rebuild(self) -> None:
         await self._sink.start()
+        if self._again is not None:
+            await self._again()
+            return
         positions = self._tracker.restart(self._tracker.partitions)
         if positions:
             await self._source.rewind(positions.keys(), positions)

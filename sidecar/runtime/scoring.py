@@ -28,13 +28,26 @@ class Scoring:
         breaker: CircuitBreaker,
         clock: Clock,
         metrics: Metrics,
+        shadow: CircuitBreaker | None = None,
     ) -> None:
-        """Join the parts that scoring needs."""
+        """Join the parts that scoring needs.
+
+        Args:
+            checker: Says which rows the model may answer.
+            vectoriser: Makes its inputs.
+            scorer: The model.
+            interpreter: Reads its outputs.
+            breaker: Says when it is left alone.
+            clock: For the breakers.
+            metrics: Told of each run of the model and of each stage.
+            shadow: The same for rows that upstream decided; they are not asked about without.
+        """
         self._checker = checker
         self._vectoriser = vectoriser
         self._scorer = scorer
         self._interpreter = interpreter
         self.breaker = breaker
+        self._shadow_breaker = shadow
         self._clock = clock
         self._metrics = metrics
         self._error: str | None = None
@@ -43,15 +56,45 @@ class Scoring:
     async def score(self, events: EventBatch) -> ScoreBatch:
         """Give a score for each row, or the reason that there is none."""
         result = _unscored(self._checker.gate(events))
+        await self._decide(events.features, result)
+        if self._shadow_breaker is not None and events.upstream is not None:
+            await self._shadow(self._shadow_breaker, events.features, result)
+        return result
+
+    async def _decide(self, features: Features, result: ScoreBatch) -> None:
+        """Ask about the rows that are the model's to answer."""
         rows = np.flatnonzero(result.reason == Reason.CONFIDENT)
         if rows.size == 0:
-            return result
+            return
         if not self.breaker.allow(self._clock.monotonic()):
             result.reason[rows] = Reason.CIRCUIT_OPEN
-            return result
-        await self._ask(events.features, rows, result)
+            return
+        await self._ask(features, rows, result)
         self._note(answered=bool(np.any(result.reason[rows] == Reason.CONFIDENT)))
-        return result
+
+    async def _shadow(
+        self, breaker: CircuitBreaker, features: Features, result: ScoreBatch
+    ) -> None:
+        """Ask about the rows that upstream decided; nothing but their label is filled in.
+
+        It is a call and a breaker of its own, so what goes wrong there changes no decision.
+        """
+        rows = np.flatnonzero(result.reason == Reason.UPSTREAM)
+        if rows.size == 0 or not breaker.allow(self._clock.monotonic()):
+            return
+        outcome = Reason.CONFIDENT
+        try:
+            scores = await self._run(features, rows)
+        except ScorerTimeoutError:
+            outcome = Reason.MODEL_TIMEOUT
+        except (ScorerUnavailableError, ModelContractError):
+            outcome = Reason.MODEL_ERROR
+        else:
+            answered = scores.reason == Reason.CONFIDENT
+            result.label[rows] = np.where(answered, scores.label, np.int32(-1))
+        note = breaker.succeeded if outcome is Reason.CONFIDENT else breaker.failed
+        note(self._clock.monotonic())
+        self._metrics.model_call(outcome)
 
     def _note(self, *, answered: bool) -> None:
         """Tell the breaker how a call ended; log when that is news."""

@@ -1,7 +1,7 @@
 """The pure stages in their order. A live run and a replay go through the same two calls."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sidecar.events import (
     DecisionBatch,
@@ -17,6 +17,9 @@ from sidecar.pipeline.check import Checker
 from sidecar.pipeline.decide import Decider
 from sidecar.pipeline.decode import EventDecoder
 from sidecar.pipeline.encode import Encoder
+from sidecar.pipeline.framing import NO_SCHEMAS
+from sidecar.pipeline.join import Joined, Joiner
+from sidecar.ports import Schemas
 from sidecar.runtime.scoring import Scoring
 from sidecar.telemetry.metrics import Metrics
 
@@ -31,13 +34,23 @@ class Stages:
     decider: Decider
     encoder: Encoder
     metrics: Metrics
+    joiner: Joiner | None = None
+    """In the place of the decoder where an event is made of two records."""
 
-    def decode(self, records: RecordBatch) -> Decoded:
-        """Turn records into events and rejections."""
+    def decode(self, records: RecordBatch, schemas: Schemas = NO_SCHEMAS) -> Decoded:
+        """Turn records into events and rejections; `schemas` are those that they name."""
         with self.metrics.stage("decode"):
-            decoded = self.decoder.decode(records)
+            decoded = self.decoder.decode(records, schemas)
         with self.metrics.stage("check"):
             return self.checker.check(decoded)
+
+    def join(self, joiner: Joiner, records: RecordBatch) -> Joined:
+        """Turn records, and those that waited, into events and rejections."""
+        with self.metrics.stage("decode"):
+            joined = joiner.join(records)
+        self.metrics.waiting(joiner.pending)
+        with self.metrics.stage("check"):
+            return replace(joined, decoded=self.checker.check(joined.decoded))
 
     async def decide(self, decoded: Decoded) -> DecisionBatch:
         """Answer every event."""

@@ -11,31 +11,41 @@ was written already is written again with the same decision id.
 
 import asyncio
 import random
-from collections.abc import Awaitable, Sequence
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Awaitable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 import numpy as np
 import structlog
 
 from sidecar.clock import Clock
 from sidecar.config.settings import SidecarSettings
-from sidecar.errors import SinkUnavailableError, SourceUnavailableError, StalledError
-from sidecar.events import DecisionBatch, Decoded, RecordBatch, Refusal, Rejection
-from sidecar.ports import Lag, Sink, Source
+from sidecar.errors import SinkUnavailableError, SourceUnavailableError
+from sidecar.events import Decoded, RecordBatch, Refusal
+from sidecar.monitors.alerts import SPEAKER
+from sidecar.ports import Ledger, Sink, Source
 from sidecar.runtime.assignment import Assignment
-from sidecar.runtime.commits import Committer
+from sidecar.runtime.commits import AtomicCommitter, Committer, LooseLedger, Outcome
 from sidecar.runtime.flow import Flow
-from sidecar.runtime.health import Health, Trouble
+from sidecar.runtime.health import Health
+from sidecar.runtime.joining import Joining
+from sidecar.runtime.lookup import Lookup
 from sidecar.runtime.observers import Observers
-from sidecar.runtime.offsets import OffsetTracker, Ticket
+from sidecar.runtime.offsets import OffsetTracker, Release, Ticket
 from sidecar.runtime.recovery import Recovery
-from sidecar.runtime.reject_gate import RejectGate
+from sidecar.runtime.rejects import RejectPause
+from sidecar.runtime.schemas import SchemaBook
+from sidecar.runtime.signals import SignalOutbox
 from sidecar.runtime.stages import Stages, rejected
+from sidecar.runtime.state import StateKeeper
+from sidecar.runtime.watch import Watch
 from sidecar.telemetry.metrics import Metrics
 
+T = TypeVar("T", Ticket, Release)
+
 _POLL_S = 0.5
-_WATCH_S = 2.0
-_STALL_S = 120.0
+_PAUSE_S = 0.05
 # A batch that fills less than this share of the top counts as small: the load is low, and the
 # next round may wait for `linger`.
 _SMALL_SHARE = 1 / 8
@@ -48,14 +58,17 @@ class _Batch:
     records: RecordBatch
     tickets: list[Ticket]
     decoded: Decoded
+    releases: Sequence[Release] = ()
+    joined: Mapping[int, int] = field(default_factory=dict)
+    """By partition: records whose outcome is that of another one."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Sent:
     """A batch between the second task and the third."""
 
-    batch: _Batch
-    decisions: DecisionBatch
+    outcome: Outcome
+    """What it will be when it is acknowledged."""
     acknowledged: Awaitable[Sequence[Refusal]]
 
 
@@ -74,8 +87,28 @@ class Worker:
         metrics: Metrics,
         health: Health,
         jitter: random.Random,
+        keeper: StateKeeper | None = None,
+        ledger: Ledger | None = None,
+        schemas: SchemaBook | None = None,
+        outbox: SignalOutbox | None = None,
     ) -> None:
-        """Join the parts; nothing is connected before `run`."""
+        """Join the parts; nothing is connected before `run`.
+
+        Args:
+            source: Where records come from.
+            sink: Where they go to.
+            stages: What becomes of them.
+            observers: See what was decided.
+            settings: With every name filled in.
+            clock: For durations.
+            metrics: Count.
+            health: Is told what troubles.
+            jitter: Spreads retries.
+            keeper: Keeps the counts of observers; they live in memory alone without one.
+            ledger: How offsets are committed; by the source when absent.
+            schemas: Looks up the schemas that records name; no registry is asked without it.
+            outbox: Tells what monitors find; nobody is told without it.
+        """
         self._source = source
         self._sink = sink
         self._stages = stages
@@ -88,24 +121,42 @@ class Worker:
         self._stopping = asyncio.Event()
         self.tracker = OffsetTracker()
         self.flow = Flow(source, self.tracker, settings.limits.in_flight_records)
-        self.lag: dict[int, Lag] = {}
-        self.last_read: dict[int, tuple[int, int]] = {}
-        """By partition: the offset after the last record read, and that record's timestamp."""
-        self._committer = Committer(
-            source, self.tracker, metrics, settings.delivery.commit_interval.seconds
+        self._keeper = keeper
+        ledger = ledger or LooseLedger(source, sink)
+        self._outbox = outbox
+        self._committer = _committer(ledger, self.tracker, keeper, metrics, settings)
+        self._committer.counted = self._observe
+        self._committer.finished = self._finished
+        self._committer.sink_failed = self._broke
+        if outbox is not None:
+            outbox.speak_when(self._speaks)
+            self._committer.written = outbox.hurry
+        self._lookup = Lookup(
+            schemas,
+            tracker=self.tracker,
+            flow=self.flow,
+            health=health,
+            metrics=metrics,
+            jitter=jitter,
+            stopping=self._stopping,
         )
         self._assignment = Assignment(
             source=source,
             tracker=self.tracker,
             flow=self.flow,
             committer=self._committer,
+            ledger=ledger,
+            keeper=keeper,
             observers=observers,
             stages=stages,
             clock=clock,
             metrics=metrics,
+            health=health,
+            jitter=jitter,
             # The group waits rebalance_timeout for all of us; half of it leaves room for the
             # commit and for the others.
             revoke_s=settings.kafka.rebalance_timeout.seconds / 2,
+            stuck=self._lookup.stuck,
         )
         self._recovery = Recovery(
             source=source,
@@ -116,14 +167,35 @@ class Worker:
             metrics=metrics,
             jitter=jitter,
             stopping=self._stopping,
+            again=self._assignment.again if ledger.atomic else None,
         )
-        self._gate = RejectGate(settings.limits.dead_letter_share)
+        self.watch = Watch(
+            source=source,
+            tracker=self.tracker,
+            flow=self.flow,
+            recovery=self._recovery,
+            assignment=self._assignment,
+            keeper=keeper,
+            instance_id=settings.kafka.instance_id,
+            clock=clock,
+            metrics=metrics,
+        )
+        self._joining = None
+        if stages.joiner is not None:
+            look_back = settings.input.kserve.look_back
+            self._joining = Joining(stages.joiner, stages, self.tracker, source, look_back)
+            self._committer.release = self._joining.finish
+        self._rejects = RejectPause(settings.limits, self.flow, clock, metrics, health)
+        self._early: deque[tuple[RecordBatch, list[Ticket]]] = deque()
+        """Read while the batch before waited for its schemas."""
         self._decoded: asyncio.Queue[_Batch | None] = asyncio.Queue(1)
         self._sent: asyncio.Queue[_Sent | None] = asyncio.Queue(1)
-        self._last_progress_s = clock.monotonic()
-        self._revived = False
         self._left_behind = False
-        self._resume: asyncio.TimerHandle | None = None
+
+    def _speaks(self) -> bool:
+        """Whether this process speaks for all: what it counts is restored and its own."""
+        ours = SPEAKER in self.tracker.partitions
+        return ours and (self._keeper is None or self._keeper.speaks)
 
     # --- life --------------------------------------------------------------------------------
 
@@ -143,25 +215,47 @@ class Worker:
         Raises:
             FatalError: In an exception group; going on would harm.
         """
-        if not await self._recovery.connect(self._assignment):
-            return True
+        keeping = asyncio.create_task(self._keeper.run()) if self._keeper else None
+        try:
+            if not await self._recovery.connect(self._assignment):
+                return True
+            committed = await self._work(keeping)
+        finally:
+            self._assignment.close()
+            if keeping is not None:
+                keeping.cancel()
+                await asyncio.wait((keeping,))
+        # What is held waits for a record that may never come; the next start reads it again.
+        unfinished = self.tracker.unsettled() - self.tracker.held()
+        return committed and not self._left_behind and unfinished == 0
+
+    async def _work(self, keeping: asyncio.Task[None] | None) -> bool:
+        """Work until told to stop; give whether all that is finished is committed."""
         async with asyncio.TaskGroup() as group:
             background = [
                 group.create_task(task)
                 for task in (
                     self._committer.run(),
                     self._recovery.mend(),
-                    self._watch(),
-                    self._pulse(),
+                    self.watch.run(),
+                    self.watch.pulse(),
                 )
             ]
+            if keeping is not None:
+                background.append(group.create_task(_ended(keeping)))
+            if self._outbox is not None:
+                background.append(group.create_task(self._outbox.run()))
             group.create_task(self._read())
             group.create_task(self._decide())
             await group.create_task(self._settle())
+            # Before the others are cut short: a commit that is under way must come to its end.
+            committed = await self._committer.commit()
+            if self._outbox is not None and await self._outbox.flush():
+                # That it is told is to be known to whoever speaks next.
+                committed = await self._committer.commit() and committed
             for task in background:
                 task.cancel()
-        committed = await self._committer.commit()
-        return committed and not self._left_behind and self.tracker.unsettled() == 0
+        return committed
 
     # --- first task: poll, decode, check -----------------------------------------------------
 
@@ -170,10 +264,14 @@ class Worker:
         small = model.max_batch_records * _SMALL_SHARE
         while not self._stopping.is_set():
             began = self._clock.monotonic()
-            records = await self._poll(model.max_batch_records)
-            if records is None:
+            read = self._early.popleft() if self._early else await self._receive(_POLL_S)
+            if read is None:
                 continue
-            await self._decoded.put(self._begin(records))
+            records, tickets = read
+            batch = await self._events(records, tickets)
+            if batch is None:
+                continue
+            await self._decoded.put(batch)
             if len(records) < small:
                 # A round costs half a millisecond whatever its size, so at low load it is
                 # worth waiting for more records than one.
@@ -181,9 +279,33 @@ class Worker:
                 await asyncio.sleep(max(0.0, rest))
         await self._decoded.put(None)
 
-    async def _poll(self, max_records: int) -> RecordBatch | None:
+    async def _wait(self, seconds: float) -> list[Ticket]:
+        """Let a batch wait for its schemas; the client needs its polls meanwhile.
+
+        The flow is held, so nothing should come; what comes all the same is kept in its order.
+        """
+        await self._assignment.settled()
+        began = self._clock.monotonic()
+        read = await self._receive(min(seconds, _POLL_S))
+        if read is not None:
+            self._early.append(read)
+            return read[1]
+        # A poll amid a rebalance ends at once.
+        spent = self._clock.monotonic() - began
+        await asyncio.sleep(min(seconds, max(0.0, _PAUSE_S - spent)))
+        return []
+
+    async def _receive(self, timeout_s: float) -> tuple[RecordBatch, list[Ticket]] | None:
+        """Poll, and note what came as in flight."""
+        records = await self._poll(timeout_s)
+        return None if records is None else (records, self._begin(records))
+
+    async def _poll(self, timeout_s: float) -> RecordBatch | None:
         try:
-            return await self._source.poll(max_records, _POLL_S)
+            records = await self._source.poll(self._settings.model.max_batch_records, timeout_s)
+            if self._joining is not None and records is not None:
+                records = await self._joining.looked_back(records)
+            return records
         except SourceUnavailableError as error:
             await self._recovery.leave(error)
             undone = bool(self.tracker.unsettled() or self.tracker.committable())
@@ -193,59 +315,81 @@ class Worker:
             self._left_behind = undone and not joined
             return None
 
-    def _begin(self, records: RecordBatch) -> _Batch:
+    def _begin(self, records: RecordBatch) -> list[Ticket]:
         tickets = self.tracker.begin(records)
         self._metrics.received(len(records), sum(ticket.fresh for ticket in tickets))
-        for span in records.spans:
-            last = span.stop - 1
-            self.last_read[span.partition] = (
-                int(records.offsets[last]) + 1,
-                # One that cannot be read has no timestamp: -1.
-                int(records.timestamps_ms[span.start : span.stop].max()),
-            )
-        self._last_progress_s = self._clock.monotonic()
-        self._revived = False
+        self.watch.progress(records)
         self.flow.update()
-        return _Batch(records, tickets, self._stages.decode(records))
+        return tickets
+
+    async def _events(self, records: RecordBatch, tickets: list[Ticket]) -> _Batch | None:
+        """Decode what was just begun; None when it became stale before it could be."""
+        if self._joining is not None:
+            joined = self._joining.join(records, tickets)
+            self.flow.update()
+            return _Batch(
+                joined.records, joined.tickets, joined.decoded, joined.releases, joined.joined
+            )
+        schemas = await self._lookup.schemas(records, tickets, self._wait)
+        if schemas is None:
+            return None
+        return _Batch(records, tickets, self._stages.decode(records, schemas))
 
     # --- second task: score, decide, encode, send --------------------------------------------
 
     async def _decide(self) -> None:
         while (batch := await self._decoded.get()) is not None:
-            if self.tracker.alive(batch.tickets):
+            if self.tracker.alive((*batch.tickets, *batch.releases)):
                 await self._answer(batch)
         await self._sent.put(None)
 
+    def _alive(self, parts: Sequence[T]) -> list[T]:
+        return [part for part in parts if self.tracker.alive((part,))]
+
     async def _answer(self, batch: _Batch) -> None:
         decisions = await self._stages.decide(batch.decoded)
-        if not self.tracker.alive(batch.tickets):
-            # It became stale while the model thought. Sent now, it could come before batches
-            # that go again; and the cache must not know answers that lie ahead.
-            self._stages.decider.forget()
-            return
-        outbound = self._stages.encode(decisions, batch.decoded.rejections)
-        try:
-            with self._metrics.stage("send"):
-                acknowledged = await self._sink.send(outbound)
-        except SinkUnavailableError as error:
-            self._sink_failed(batch, error)
-            await self._assignment.settled()
-        else:
-            await self._sent.put(_Sent(batch, decisions, acknowledged))
+        async with self._committer.sending():
+            whole = Outcome(
+                batch.records,
+                batch.tickets,
+                decisions,
+                batch.decoded.rejections,
+                batch.releases,
+                batch.joined,
+            )
+            ours = whole.of(self._alive(batch.tickets), self._alive(batch.releases))
+            if not (ours.tickets or ours.releases):
+                # It became stale while the model thought. Sent now, it could come before
+                # batches that go again; and the cache must not know answers that lie ahead.
+                self._stages.decider.forget()
+                return
+            outbound = self._stages.encode(ours.decisions, ours.rejections)
+            try:
+                with self._metrics.stage("send"):
+                    acknowledged = await self._sink.send(outbound)
+            except SinkUnavailableError as error:
+                self._sink_failed(ours, error)
+                await self._assignment.settled()
+            else:
+                self._committer.sent()
+                await self._sent.put(_Sent(ours, acknowledged))
 
     # --- third task: acknowledge, observe ----------------------------------------------------
 
     async def _settle(self) -> None:
         while (sent := await self._sent.get()) is not None:
+            outcome: Outcome | None = None
             try:
                 refusals = await sent.acknowledged
                 if refusals:
-                    await self._bury(sent.batch.records, refusals)
+                    await self._bury(sent.outcome.records, refusals)
             except SinkUnavailableError as error:
-                self._sink_failed(sent.batch, error)
+                self._sink_failed(sent.outcome, error)
             else:
                 self._recovery.sink_worked()
-                self._finish(sent, refusals)
+                outcome = self._without(sent.outcome, refusals)
+            self._committer.settled(outcome)
+            self.flow.update()
             await self._assignment.settled()
 
     async def _bury(self, records: RecordBatch, refusals: Sequence[Refusal]) -> None:
@@ -261,116 +405,70 @@ class Worker:
                 raise SinkUnavailableError("dead_letter_refused", last[0].message)
         self._log.warning("records_refused", records=len(refusals), error=refusals[0].message)
 
-    def _sink_failed(self, batch: _Batch, error: SinkUnavailableError) -> None:
+    def _sink_failed(self, outcome: Outcome, error: SinkUnavailableError) -> None:
         # One failure makes all in flight stale; the failures of the others only echo it.
-        if self.tracker.alive(batch.tickets):
-            self._stages.decider.forget()
-            self._recovery.sink_failed(error)
+        if self.tracker.alive((*outcome.tickets, *outcome.releases)):
+            self._broke(error)
 
-    def _finish(self, sent: _Sent, refusals: Sequence[Refusal]) -> None:
-        batch, decisions = sent.batch, sent.decisions
-        finished = [ticket for ticket in batch.tickets if self.tracker.finish(ticket)]
-        if not finished:
-            return
-        records = sum(ticket.records for ticket in finished)
-        rejections = list(batch.decoded.rejections)
+    def _broke(self, error: SinkUnavailableError) -> None:
+        self._stages.decider.forget()
+        self._committer.drop()
+        self._recovery.sink_failed(error)
+
+    def _without(self, outcome: Outcome, refusals: Sequence[Refusal]) -> Outcome:
+        """Turn refused decisions into the dead letters that they became."""
         refused = [r for r in refusals if r.topic == self._settings.topics.decisions]
-        if refused:
-            rows = [refusal.row for refusal in refused]
-            kept = np.isin(decisions.events.rows, rows, invert=True)
-            decisions = decisions.take(np.flatnonzero(kept))
-            rejections += rejected(refused)
-        if len(finished) < len(batch.records.spans):
-            decisions, rejections = _only(finished, decisions, rejections)
+        if not refused:
+            return outcome
+        rows = [refusal.row for refusal in refused]
+        kept = np.isin(outcome.decisions.events.rows, rows, invert=True)
+        return replace(
+            outcome,
+            decisions=outcome.decisions.take(np.flatnonzero(kept)),
+            rejections=[*outcome.rejections, *rejected(refused)],
+        )
+
+    def _observe(self, outcome: Outcome) -> None:
+        with self._metrics.stage("observe"):
+            self._observers.settled(outcome.decisions, outcome.rejections)
+
+    def _finished(self, outcome: Outcome) -> None:
+        decisions, rejections = outcome.decisions, outcome.rejections
         self._metrics.settled(
             decisions,
             rejections,
-            tombstones=records - len(decisions) - len(rejections),
+            tombstones=outcome.count - len(decisions) - len(rejections) - outcome.joined_count,
+            joined=outcome.joined_count,
             now_ms=self._clock.now_ms(),
         )
-        with self._metrics.stage("observe"):
-            self._observers.settled(decisions, rejections)
-        self._committer.count(records)
         self.flow.update()
-        if self._gate.count(self._clock.monotonic(), records, len(rejections)):
-            self._hold_for_rejects()
-
-    # --- too many dead letters ---------------------------------------------------------------
-
-    def _hold_for_rejects(self) -> None:
-        limits = self._settings.limits
-        message = (
-            f"more than {limits.dead_letter_share:.0%} of the records of the last minute were "
-            f"refused; paused for {limits.dead_letter_pause}, nothing is lost: "
-            "the dead letters say why"
-        )
-        self._health.report("dead_letters", Trouble("dead_letter_share", message, kafka=True))
-        self._log.error("intake_paused", reason="dead_letter_share", message=message)
-        self._metrics.paused("dead_letter_share", on=True)
-        self.flow.hold("dead_letters")
-        if self._resume is not None:  # what was in flight may trip the gate once more
-            self._resume.cancel()
-        self._resume = asyncio.get_running_loop().call_later(
-            limits.dead_letter_pause.seconds, self._release_after_rejects
-        )
-
-    def _release_after_rejects(self) -> None:
-        self._gate.reset()
-        self._health.clear("dead_letters")
-        self._metrics.paused("dead_letter_share", on=False)
-        self._log.info("intake_resumed", reason="dead_letter_share")
-        self.flow.release("dead_letters")
-
-    # --- watching ----------------------------------------------------------------------------
-
-    async def _watch(self) -> None:
-        """Read the lag, and notice a source that gives nothing although there is something."""
-        while True:
-            await self._ask_for_lag()
-            self.last_read = {p: at for p, at in self.last_read.items() if p in self.lag}
-            flowing = self.tracker.partitions - self.flow.paused
-            waiting = [p for p, lag in self.lag.items() if lag.records and p in flowing]
-            silent_s = self._clock.monotonic() - self._last_progress_s
-            if not waiting or self.tracker.in_flight():
-                self._last_progress_s = self._clock.monotonic()
-            elif silent_s > _STALL_S:
-                await self._revive(silent_s)
-            await asyncio.sleep(_WATCH_S)
-
-    async def _ask_for_lag(self) -> None:
-        """Read the lag; brokers are asked even when nothing flows, so silence is noticed."""
-        try:
-            self.lag = dict(await self._source.lag())
-        except SourceUnavailableError as error:
-            self._recovery.silent(error)
-            # Of brokers that answer nobody, no record can be expected either.
-            self._last_progress_s = self._clock.monotonic()
-        else:
-            self._recovery.answered()
-
-    async def _revive(self, silent_s: float) -> None:
-        """Close a silent source, so that the next poll builds it anew; once, then give up."""
-        if self._revived:
-            raise StalledError(f"no record for {silent_s:.0f} s although some are waiting")
-        self._log.error("source_stalled", silent_s=round(silent_s))
-        self._revived = True
-        self._last_progress_s = self._clock.monotonic()
-        await self._source.close(_POLL_S * 10)
-
-    async def _pulse(self) -> None:
-        """Measure by how much the event loop is late."""
-        loop, every_s = asyncio.get_running_loop(), 0.5
-        while True:
-            due = loop.time() + every_s
-            await asyncio.sleep(every_s)
-            self._metrics.loop_lag(max(0.0, loop.time() - due))
+        self._rejects.count(outcome.count, len(rejections))
 
 
-def _only(
-    finished: Sequence[Ticket], decisions: DecisionBatch, rejections: list[Rejection]
-) -> tuple[DecisionBatch, list[Rejection]]:
-    """Keep what belongs to the finished partitions; the rest is another member's by now."""
-    partitions = [ticket.partition for ticket in finished]
-    row_is_ours = np.isin(decisions.events.records.partitions(), partitions)
-    kept = np.flatnonzero(row_is_ours[decisions.events.rows])
-    return decisions.take(kept), [r for r in rejections if row_is_ours[r.row]]
+async def _ended(task: asyncio.Task[None]) -> None:
+    """Wait for the end of a task that should have none, and raise what ended it."""
+    await asyncio.wait((task,))
+    task.result()
+
+
+def _committer(
+    ledger: Ledger,
+    tracker: OffsetTracker,
+    keeper: StateKeeper | None,
+    metrics: Metrics,
+    settings: SidecarSettings,
+) -> Committer:
+    """Build the committer that fits the ledger."""
+    delivery, limits = settings.delivery, settings.limits
+    if not ledger.atomic:
+        interval_s = delivery.commit_interval.seconds
+        return Committer(ledger, tracker, keeper, metrics, interval_s=interval_s)
+    return AtomicCommitter(
+        ledger,
+        tracker,
+        keeper,
+        metrics,
+        interval_s=delivery.transaction_interval.seconds,
+        # All of it is in flight until then, and a full partition stands still.
+        records=max(1, limits.in_flight_records // 2),
+    )

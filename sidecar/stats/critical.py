@@ -1,15 +1,39 @@
 """What a distance passes by chance alone, for this many counts on both sides."""
 
 import math
-from functools import lru_cache
 
 import numpy as np
 
 from sidecar.stats.cells import Counts
 from sidecar.stats.segments import Numbers, Segments
+from sidecar.stats.tails import chi_square_quantile
 
 _BITS = 8 * math.log(2)
 """Population stability index over squared Jensen-Shannon distance in bits, for small drift."""
+
+
+def psi_mean(reference: Counts, current: Counts, segments: Segments) -> Numbers:
+    """Give the population stability index that chance gives on average.
+
+    With nothing drifting the index is (1/n + 1/m) times a chi-square variable with one degree
+    of freedom less than groups in use (Yurdakul & Naranjo 2020), whose mean is its degrees.
+
+    Args:
+        reference: Flat counts of the reference.
+        current: Flat counts of the window.
+        segments: Where the groups of each subject stand.
+
+    Returns:
+        One value per subject, infinite where one side has no counts.
+
+    Example:
+        >>> psi_mean(np.array([500, 500]), np.array([600, 400]), Segments([2])).tolist()
+        [0.002]
+    """
+    degrees = np.maximum(segments.sum((reference + current) > 0) - 1.0, 0.0)
+    with np.errstate(invalid="ignore"):
+        mean: Numbers = degrees * _variance(reference, current, segments)
+    return np.nan_to_num(mean, nan=np.inf, posinf=np.inf)
 
 
 def psi_critical(
@@ -74,59 +98,6 @@ def ks_critical(reference: Counts, current: Counts, segments: Segments, rate: fl
     """
     factor = math.sqrt(-math.log(rate / 2) / 2)
     return np.minimum(factor * np.sqrt(_variance(reference, current, segments)), 1.0)
-
-
-def chi_square_tail(value: float, degrees: int) -> float:
-    """Give the chance that a chi-square variable is larger than `value`.
-
-    For whole degrees of freedom the incomplete gamma function is a finite sum (Abramowitz &
-    Stegun 26.4.4 and 26.4.5). Relative error below 1e-10 for up to 10,000 degrees.
-
-    Args:
-        value: 0 or more.
-        degrees: Degrees of freedom, at least 1.
-
-    Example:
-        >>> round(chi_square_tail(3.841459, 1), 6)
-        0.05
-    """
-    half = value / 2
-    if half <= 0:
-        return 1.0
-    odd = degrees % 2
-    log_half = math.log(half)
-    terms = (k + odd / 2 for k in range(degrees // 2))
-    # As logarithms: exp(-half) alone is zero from 1,500 degrees on.
-    total = math.fsum(math.exp(k * log_half - half - math.lgamma(k + 1)) for k in terms)
-    return min(1.0, total + (math.erfc(math.sqrt(half)) if odd else 0.0))
-
-
-@lru_cache(maxsize=4_096)
-def chi_square_quantile(rate: float, degrees: int) -> float:
-    """Give the value that a chi-square variable passes with chance `rate`.
-
-    Found by halving until no float lies between; some 60 evaluations of the tail, once for
-    each pair of arguments.
-
-    Args:
-        rate: Chance of being larger, above 0 and below 1.
-        degrees: Degrees of freedom, at least 1.
-
-    Raises:
-        ValueError: The chance is not between 0 and 1.
-
-    Example:
-        >>> round(chi_square_quantile(0.01, 9), 4)
-        21.666
-    """
-    if not 0 < rate < 1:
-        raise ValueError(f"Expected a chance between 0 and 1, got {rate}")
-    low, high = 0.0, float(degrees)
-    while chi_square_tail(high, degrees) > rate:
-        low, high = high, 2 * high
-    while low < (middle := (low + high) / 2) < high:
-        low, high = (middle, high) if chi_square_tail(middle, degrees) > rate else (low, middle)
-    return high
 
 
 def _variance(reference: Counts, current: Counts, segments: Segments) -> Numbers:

@@ -53,15 +53,62 @@ def merge_rare(reference: Counts, current: Counts, segments: Segments) -> tuple[
         >>> [merged.tolist() for merged in merge_rare(reference, current, Segments([4]))]
         [[90, 7, 0, 0], [80, 6, 0, 0]]
     """
-    n, m = segments.sum(current), segments.sum(reference)
-    smaller = np.minimum(n, m) / np.maximum(n + m, 1)
-    rare = (reference + current) * segments.spread(smaller) < FEWEST_EXPECTED
-    positions = np.where(rare, np.arange(segments.size), segments.size)
-    first = np.minimum.reduceat(positions, segments.starts)
-    found = first < segments.size
+    rare = _rare(reference, current, segments)
+    first, found = _first(rare, segments)
     merged = []
     for counts in (reference, current):
         kept = np.where(rare, 0, counts)
         kept[first[found]] = segments.sum(np.where(rare, counts, 0))[found]
         merged.append(kept)
     return merged[0], merged[1]
+
+
+def fold_rare(reference: Counts, current: Counts, segments: Segments) -> tuple[Counts, Counts]:
+    """Add what is still rare after merging to the smallest other group.
+
+    For Pearson's statistic, which bears no rare group: one event where the reference has none
+    adds m/n to it, for m and n counts. Distances of shares do not need it, and see a surge of
+    something rare better without it.
+
+    Args:
+        reference: Flat counts of the reference, as `merge_rare` gives them.
+        current: Those of the window.
+        segments: Where each vector stands.
+
+    Returns:
+        Both flat vectors; unchanged where a vector has no other group.
+
+    Example:
+        >>> reference, current = np.array([500, 0, 400]), np.array([50, 1, 40])
+        >>> [folded.tolist() for folded in fold_rare(reference, current, Segments([3]))]
+        [[500, 0, 400], [50, 0, 41]]
+    """
+    both = reference + current
+    rare = _rare(reference, current, segments) & (both > 0)
+    others = np.where((both > 0) & ~rare, both, np.iinfo(np.int64).max)
+    smallest = (others == segments.spread(-segments.max(-others))) & (both > 0) & ~rare
+    first, found = _first(smallest, segments)
+    moved = rare & segments.spread(found)
+    folded = []
+    for counts in (reference, current):
+        kept = np.where(moved, 0, counts)
+        kept[first[found]] += segments.sum(np.where(moved, counts, 0))[found]
+        folded.append(kept)
+    return folded[0], folded[1]
+
+
+def _rare(reference: Counts, current: Counts, segments: Segments) -> NDArray[np.bool_]:
+    """Mark the groups that expect fewer than five counts on the smaller side."""
+    n, m = segments.sum(current), segments.sum(reference)
+    smaller = np.minimum(n, m) / np.maximum(n + m, 1)
+    rare: NDArray[np.bool_] = (reference + current) * segments.spread(smaller) < FEWEST_EXPECTED
+    return rare
+
+
+def _first(
+    marked: NDArray[np.bool_], segments: Segments
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Give the first marked entry of each vector, and whether there is one."""
+    positions = np.where(marked, np.arange(segments.size), segments.size)
+    first: NDArray[np.int64] = np.minimum.reduceat(positions, segments.starts)
+    return first, first < segments.size

@@ -4,48 +4,7 @@ The registry, `docs/metrics.md` and the tests are made from it. A name and its l
 promise: dashboards and alerts of other people hang on them.
 """
 
-from dataclasses import dataclass
-from enum import StrEnum
-
-
-class Kind(StrEnum):
-    """What a metric is to Prometheus."""
-
-    COUNTER = "counter"
-    GAUGE = "gauge"
-    HISTOGRAM = "histogram"
-    INFO = "info"
-
-
-class Section(StrEnum):
-    """Headings of the reference."""
-
-    RECORDS = "Records"
-    DECISIONS = "Decisions"
-    TIME = "Time"
-    KAFKA = "Kafka"
-    MODEL = "Model"
-    WINDOWS = "Windows and drift"
-    PROCESS = "Process"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Spec:
-    """One metric. Equal to itself alone, so that it can be a key."""
-
-    section: Section
-    name: str
-    """In full, as queries write it: with prefix, unit, and `_total` or `_info`."""
-    kind: Kind
-    help: str
-    labels: tuple[str, ...] = ()
-    unit: str = ""
-    """Of the value, for people; empty for a plain flag or an offset."""
-    buckets: tuple[float, ...] = ()
-    """Upper bounds of a histogram, ascending, without infinity."""
-    use: str = ""
-    """What to do with it; only in the reference."""
-
+from sidecar.telemetry.spec import Kind, Section, Spec
 
 # Each bound that a service level may ask for is a bucket of its own, so that no ratio has to
 # be interpolated. The convention for messaging clients runs from 5 ms to 10 s; the stages of
@@ -86,6 +45,21 @@ TOMBSTONES = Spec(
     "Records with a null value: committed, without a decision.",
     unit="records",
 )
+RECORDS_JOINED = Spec(
+    Section.RECORDS,
+    "sidecar_records_joined_total",
+    Kind.COUNTER,
+    "Requests of KServe's payload log that found their response, whose decision is theirs too.",
+    unit="records",
+)
+RECORDS_WAITING = Spec(
+    Section.RECORDS,
+    "sidecar_waiting_records",
+    Kind.GAUGE,
+    "Requests and responses of KServe's payload log that wait for each other; in flight too.",
+    unit="records",
+    use="At `input.kserve.max_pending` the oldest becomes a dead letter.",
+)
 RECORDS_RETURNED = Spec(
     Section.RECORDS,
     "sidecar_records_returned_total",
@@ -119,7 +93,8 @@ PAUSED = Spec(
     Kind.GAUGE,
     "1 while no records are taken for this reason. Nothing is lost, lag grows.",
     labels=("reason",),
-    use="`dead_letter_share`: look at the dead letters; `sink`: at the brokers.",
+    use="`dead_letter_share`: look at the dead letters; `sink`: at the brokers; `registry`: at "
+    "the schema registry.",
 )
 
 # --- decisions -----------------------------------------------------------------------------
@@ -254,6 +229,27 @@ PRODUCER_REBUILDS = Spec(
     unit="rebuilds",
 )
 
+# --- schema registry -----------------------------------------------------------------------
+
+REGISTRY_LOOKUPS = Spec(
+    Section.REGISTRY,
+    "sidecar_registry_lookups_total",
+    Kind.COUNTER,
+    "Questions to the schema registry by how they ended: found, unknown, unavailable.",
+    labels=("outcome",),
+    unit="questions",
+    use="Still after a start: each schema is asked for once. A steady rate of `unknown` is a "
+    "producer with schemas of another registry.",
+)
+REGISTRY_SCHEMAS = Spec(
+    Section.REGISTRY,
+    "sidecar_registry_schemas",
+    Kind.GAUGE,
+    "Schemas that are kept, those that the registry does not know included.",
+    unit="schemas",
+    use="At `registry.max_schemas` the least recently used are asked for again.",
+)
+
 # --- model ---------------------------------------------------------------------------------
 
 MODEL_CALLS = Spec(
@@ -293,9 +289,77 @@ WINDOW_RECORDS = Spec(
     Section.WINDOWS,
     "sidecar_window_records",
     Kind.GAUGE,
-    "Events in the window, of this process's partitions.",
+    "Events in the window, of all partitions that are in it.",
     labels=("window",),
     unit="records",
+)
+WINDOW_SPAN = Spec(
+    Section.WINDOWS,
+    "sidecar_window_span_seconds",
+    Kind.GAUGE,
+    "Event time that the window really spans: longer than its name where it grew to hold "
+    "`monitors.min_records`; no series before the first event.",
+    labels=("window",),
+    unit="seconds",
+)
+WINDOW_PARTITIONS = Spec(
+    Section.WINDOWS,
+    "sidecar_window_partitions",
+    Kind.GAUGE,
+    "Input partitions whose events are in the windows: counted by this process (own), or "
+    "followed in the state topic (followed).",
+    labels=("counted",),
+    unit="partitions",
+    use="The sum falls short of the topic's partitions: somebody counts with another config, "
+    "or has stored nothing yet.",
+)
+STATE_RECORDS = Spec(
+    Section.WINDOWS,
+    "sidecar_state_records_stored_total",
+    Kind.COUNTER,
+    "Records written to the state topic.",
+    unit="records",
+)
+STATE_REFUSED = Spec(
+    Section.WINDOWS,
+    "sidecar_state_records_refused_total",
+    Kind.COUNTER,
+    "Records that the state topic refused for good: what they say is lost with the process.",
+    unit="records",
+    use="Raise `max.message.bytes` of the topic.",
+)
+STATE_RESTORES = Spec(
+    Section.WINDOWS,
+    "sidecar_state_restores_total",
+    Kind.COUNTER,
+    "Partitions whose counts were taken over from the state topic.",
+    unit="partitions",
+)
+STATE_RESTORE_DURATION = Spec(
+    Section.WINDOWS,
+    "sidecar_state_restore_duration_seconds",
+    Kind.GAUGE,
+    "How long the last share of partitions took to get ready; no series before the first.",
+    unit="seconds",
+)
+STATE_RESETS = Spec(
+    Section.WINDOWS,
+    "sidecar_state_resets_total",
+    Kind.COUNTER,
+    "Partitions whose counts begin anew: what is stored counts something else (config), cannot "
+    "be read (damaged), is of an events topic that was made anew (topic), or has no end "
+    "(missing).",
+    labels=("reason",),
+    unit="partitions",
+    use="`config` is normal after a change of bundle or panes. The windows fill up again.",
+)
+STATE_GAP = Spec(
+    Section.WINDOWS,
+    "sidecar_state_gap_records_total",
+    Kind.COUNTER,
+    "Offsets that were committed and are in no window, because the counts were not stored.",
+    unit="records",
+    use="Stays at 0 unless a monitor was switched off or offsets were moved by hand.",
 )
 WINDOW_END = Spec(
     Section.WINDOWS,
@@ -310,18 +374,23 @@ DRIFT_SCORE = Spec(
     Section.WINDOWS,
     "sidecar_drift_score",
     Kind.GAUGE,
-    "Difference between window and reference: psi = population stability index (nats), js = "
-    "Jensen-Shannon distance (base 2, 0 to 1), ks = Kolmogorov-Smirnov distance (0 to 1).",
+    "Difference between window and reference: psi = population stability index (nats), "
+    "psi_excess = the same without its mean under no drift, js = Jensen-Shannon distance (base "
+    "2, 0 to 1); of numbers ks = Kolmogorov-Smirnov distance (0 to 1) and wasserstein = "
+    "Wasserstein distance (in standard deviations of the reference); of categories l_infinity "
+    "= largest change of a share.",
     labels=("feature", "window", "method"),
-    use="Compare with `sidecar_drift_critical_value`, not with a number of your own. Each "
-    "replica speaks for its own partitions.",
+    use="Compare with `sidecar_drift_critical_value`, not with a number of your own. The "
+    "sample size is `sidecar_window_records`: every feature counts all of them. Each replica "
+    "shows all partitions, unless `monitors.state` is `memory`.",
 )
 DRIFT_CRITICAL = Spec(
     Section.WINDOWS,
     "sidecar_drift_critical_value",
     Kind.GAUGE,
     "What the score passes by chance at the configured false discovery rate, for this many "
-    "records. Same unit as the score.",
+    "records of this overdispersion. Same unit as the score; none for wasserstein and "
+    "l_infinity.",
     labels=("feature", "window", "method"),
 )
 PREDICTION_DRIFT_SCORE = Spec(
@@ -338,6 +407,105 @@ PREDICTION_DRIFT_CRITICAL = Spec(
     "What the score of the answers passes by chance, for this many records.",
     labels=("subject", "window", "method"),
 )
+DRIFT_ACTIVE = Spec(
+    Section.WINDOWS,
+    "sidecar_drift_active",
+    Kind.GAUGE,
+    "1 while the feature drifts by the alert rule: it was past its tolerance for "
+    "`monitors.drift.hold`. Severity is warning (`warning_delta`) or critical (`delta`).",
+    labels=("feature", "window", "severity"),
+    use="Alert on this one, with `max by (feature, window, severity)`: all replicas show what "
+    "the owner of input partition 0 found. There from the start, so that nothing that ends "
+    "looks like something that is gone.",
+)
+PREDICTION_DRIFT_ACTIVE = Spec(
+    Section.WINDOWS,
+    "sidecar_prediction_drift_active",
+    Kind.GAUGE,
+    "As sidecar_drift_active, of the answers: subject is score, confidence or label.",
+    labels=("subject", "window", "severity"),
+)
+DATASET_DRIFT_ACTIVE = Spec(
+    Section.WINDOWS,
+    "sidecar_dataset_drift_active",
+    Kind.GAUGE,
+    "1 while the features drift together: any of them (warning), or a share of at least "
+    "`monitors.drift.dataset_share` (critical).",
+    labels=("window", "severity"),
+)
+DRIFT_SIGNIFICANCE = Spec(
+    Section.WINDOWS,
+    "sidecar_drift_significance",
+    Kind.GAUGE,
+    "Minus the decimal logarithm of the chance of such a window while the true population "
+    "stability index of the feature is no larger than what is tolerated; at most 300.",
+    labels=("feature", "window", "severity"),
+    use="2 is 1 %. Says how sure the rule is; how large the drift is says the score.",
+)
+PREDICTION_DRIFT_SIGNIFICANCE = Spec(
+    Section.WINDOWS,
+    "sidecar_prediction_drift_significance",
+    Kind.GAUGE,
+    "As sidecar_drift_significance, of the answers: subject is score, confidence or label.",
+    labels=("subject", "window", "severity"),
+)
+DRIFT_EPISODES = Spec(
+    Section.WINDOWS,
+    "sidecar_drift_episodes_total",
+    Kind.COUNTER,
+    "Episodes of drift that have begun, of the whole fleet and across restarts: subject is "
+    "feature (any of them), score, confidence, label or dataset.",
+    labels=("subject", "window", "severity"),
+    unit="episodes",
+    use="All replicas show the same number: use `max`, not `sum`.",
+)
+SIGNALS = Spec(
+    Section.WINDOWS,
+    "sidecar_signals_total",
+    Kind.COUNTER,
+    "Records written to the signals topic by this process.",
+    labels=("kind",),
+    unit="records",
+)
+SIGNAL_FAILURES = Spec(
+    Section.WINDOWS,
+    "sidecar_signal_failures_total",
+    Kind.COUNTER,
+    "Tries to write signals that failed: the topic is missing, away, or refuses them.",
+    unit="failures",
+    use="Run `sidecar check --connect`. Decisions do not wait for it; what is not told yet is "
+    "kept and tried again.",
+)
+SIGNALS_LOST = Spec(
+    Section.WINDOWS,
+    "sidecar_signals_lost_total",
+    Kind.COUNTER,
+    "Begins and ends of episodes that were never told, because too many waited: 200, or "
+    "twice what can drift; of the whole fleet and across restarts.",
+    unit="signals",
+    use="All replicas show the same number: use `max`, not `sum`. The metrics and the status "
+    "API still show the episodes.",
+)
+PREDICTION_DRIFT_RECORDS = Spec(
+    Section.WINDOWS,
+    "sidecar_prediction_drift_records",
+    Kind.GAUGE,
+    "Sample size of the scores of the answers: events of the window that have a score, a "
+    "confidence or a label to count.",
+    labels=("subject", "window"),
+    unit="records",
+)
+CALIBRATED = Spec(
+    Section.WINDOWS,
+    "sidecar_window_calibrated",
+    Kind.GAUGE,
+    "1 when it is known how much windows of this length differ while nothing drifts, from the "
+    "bundle or learned; 0 when critical values are those of independent events.",
+    labels=("window",),
+    use="While it is 0, clean windows may pass their critical values, and the alert rule is "
+    "not armed for them. Build the bundle with `--time` and `--windows`, or let the first day "
+    "of events teach it.",
+)
 DRIFTING_FEATURES = Spec(
     Section.WINDOWS,
     "sidecar_drifting_features",
@@ -346,38 +514,6 @@ DRIFTING_FEATURES = Spec(
     labels=("window",),
     unit="features",
     use="Many at once are mostly one fault upstream.",
-)
-MISSING_RATIO = Spec(
-    Section.WINDOWS,
-    "sidecar_feature_missing_ratio",
-    Kind.GAUGE,
-    "Share of the window's events without this feature.",
-    labels=("feature", "window"),
-    unit="ratio",
-)
-REFERENCE_MISSING_RATIO = Spec(
-    Section.WINDOWS,
-    "sidecar_feature_reference_missing_ratio",
-    Kind.GAUGE,
-    "Share of the reference rows without this feature.",
-    labels=("feature",),
-    unit="ratio",
-)
-UNSEEN_RATIO = Spec(
-    Section.WINDOWS,
-    "sidecar_feature_unseen_ratio",
-    Kind.GAUGE,
-    "Share of the window's events in a category that the reference never had.",
-    labels=("feature", "window"),
-    unit="ratio",
-)
-OUT_OF_RANGE_RATIO = Spec(
-    Section.WINDOWS,
-    "sidecar_feature_out_of_range_ratio",
-    Kind.GAUGE,
-    "Share of the window's events beyond the smallest or largest value of the reference.",
-    labels=("feature", "window"),
-    unit="ratio",
 )
 UNEXPORTED_FEATURES = Spec(
     Section.WINDOWS,
@@ -420,6 +556,126 @@ OBSERVER_FAILURES = Spec(
     unit="failures",
 )
 
+# --- data quality and answers --------------------------------------------------------------
+
+QUALITY_RATIO = Spec(
+    Section.QUALITY,
+    "sidecar_quality_ratio",
+    Kind.GAUGE,
+    "Share of the window by check. With a feature: missing, unseen (in a category that the "
+    "reference never had), out_of_range (beyond its numbers), fault (records refused because "
+    "of it). Without: rejected, stale (older than monitors.quality.freshness), duplicate (an "
+    "id seen lately), fallback (the model's to decide, and decided by rule, cache or default).",
+    labels=("check", "feature", "window"),
+    unit="ratio",
+)
+QUALITY_EXPECTED = Spec(
+    Section.QUALITY,
+    "sidecar_quality_expected_ratio",
+    Kind.GAUGE,
+    "The same share in the reference, or as monitors.quality.usual has it.",
+    labels=("check", "feature"),
+    unit="ratio",
+)
+QUALITY_LOWER = Spec(
+    Section.QUALITY,
+    "sidecar_quality_lower_bound_ratio",
+    Kind.GAUGE,
+    "Lower end of the band around the expected share, for this many records; no series where "
+    "nothing or none is expected, or the window holds too few records.",
+    labels=("check", "feature", "window"),
+    unit="ratio",
+)
+QUALITY_UPPER = Spec(
+    Section.QUALITY,
+    "sidecar_quality_upper_bound_ratio",
+    Kind.GAUGE,
+    "Upper end of that band. All bands of a window are left by chance at "
+    "monitors.drift.false_discovery_rate together.",
+    labels=("check", "feature", "window"),
+    unit="ratio",
+)
+QUALITY_BREACHED = Spec(
+    Section.QUALITY,
+    "sidecar_quality_breached",
+    Kind.GAUGE,
+    "1 while the share lies outside its band; 0 within it, and with too few records.",
+    labels=("check", "feature", "window"),
+    use="Alert on it; see `operations.md` for what to do by check.",
+)
+QUALITY_RECORDS = Spec(
+    Section.QUALITY,
+    "sidecar_quality_window_records",
+    Kind.GAUGE,
+    "Decided and refused records in the window, of all partitions that are in it.",
+    labels=("window",),
+    unit="records",
+    use="Below `monitors.min_records` no band is left.",
+)
+REJECTED_RATIO = Spec(
+    Section.QUALITY,
+    "sidecar_rejected_ratio",
+    Kind.GAUGE,
+    "Share of the window's records that were refused, by code.",
+    labels=("reason", "window"),
+    unit="ratio",
+)
+FRESHNESS = Spec(
+    Section.QUALITY,
+    "sidecar_freshness_seconds",
+    Kind.GAUGE,
+    "Age of the window's events when their records were written: percentiles, up to 19 % too "
+    "large. An event without a time of its own is as old as its record: 0.",
+    labels=("percentile", "window"),
+    unit="seconds",
+    use="How late producers send; `sidecar_event_age_seconds` is how late they are answered.",
+)
+DECISION_RATIO = Spec(
+    Section.QUALITY,
+    "sidecar_decision_ratio",
+    Kind.GAUGE,
+    "Share of the window's decisions by who gave the answer, and why.",
+    labels=("source", "reason", "window"),
+    unit="ratio",
+)
+RULE_RATIO = Spec(
+    Section.QUALITY,
+    "sidecar_rule_ratio",
+    Kind.GAUGE,
+    "Share of the window's decisions that a fallback rule gave.",
+    labels=("rule", "window"),
+    unit="ratio",
+)
+AGREEMENT_RATIO = Spec(
+    Section.QUALITY,
+    "sidecar_upstream_agreement_ratio",
+    Kind.GAUGE,
+    "Share of the compared events on which the model says what the upstream prediction said, "
+    "by what that said; an empty label is all of them.",
+    labels=("label", "window"),
+    unit="ratio",
+    use="Only with `model.shadow`.",
+)
+COMPARED_RECORDS = Spec(
+    Section.QUALITY,
+    "sidecar_upstream_compared_records",
+    Kind.GAUGE,
+    "Events of the window that brought a prediction and that the model was asked about too.",
+    labels=("label", "window"),
+    unit="records",
+)
+UNSEEN_VALUES = Spec(
+    Section.QUALITY,
+    "sidecar_unseen_values",
+    Kind.GAUGE,
+    "Estimate of how many different values this process saw in the feature that the reference "
+    "never had, over one to two of the longest windows.",
+    labels=("feature",),
+    unit="values",
+    use="One is a new category, thousands are ids or free text. `/api/v1/status` names the "
+    "most frequent ones.",
+)
+
 # --- process -------------------------------------------------------------------------------
 
 READY = Spec(
@@ -443,7 +699,7 @@ SCRAPE_DURATION = Spec(
     Kind.GAUGE,
     "Time that the last collection of these metrics took; no series before the second.",
     unit="seconds",
-    use="The event loop stands still meanwhile.",
+    use="The event loop stands still meanwhile; the text is written aside from it.",
 )
 BUILD_INFO = Spec(
     Section.PROCESS,

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 
 from sidecar.events import REASON_NAMES, SOURCE_NAMES, Reason, RejectCode, Source, Stage
 from sidecar.telemetry import catalogue
-from sidecar.telemetry.catalogue import Spec
 from sidecar.telemetry.series import Labels
+from sidecar.telemetry.spec import Spec
 
 STAGES = (
     "decode",
@@ -32,7 +32,8 @@ MODEL_OUTCOMES = {
     Reason.MODEL_ERROR: "error",
     Reason.MODEL_TIMEOUT: "timeout",
 }
-PAUSE_REASONS = ("sink", "dead_letter_share")
+PAUSE_REASONS = ("sink", "dead_letter_share", "registry")
+LOOKUP_OUTCOMES = ("found", "unknown", "unavailable")
 # Keep with the words of `adapters.kafka_client.reason_of` and of the sink's own errors; a word
 # that is missing here counts as other.
 REBUILD_REASONS = (
@@ -47,8 +48,12 @@ REBUILD_REASONS = (
     "authentication_failed",
     "not_authorised",
     "dead_letter_refused",
+    "record_refused",
+    "fenced",
     "client_failed",
 )
+SIGNAL_KINDS = ("drift_began", "drift_ended")
+RESET_REASONS = ("config", "damaged", "topic", "missing")
 OTHER = "other"
 """Takes what is on no list, so that no label can grow."""
 LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
@@ -68,6 +73,8 @@ def known_series(rules: Iterable[str], observers: Sequence[str]) -> dict[Spec, l
         catalogue.RECORDS_RECEIVED: plain,
         catalogue.RECORDS_REJECTED: rejections,
         catalogue.TOMBSTONES: plain,
+        catalogue.RECORDS_JOINED: plain,
+        catalogue.RECORDS_WAITING: plain,
         catalogue.RECORDS_RETURNED: plain,
         catalogue.BATCH_RECORDS: plain,
         catalogue.PAUSED: _each(PAUSE_REASONS),
@@ -83,6 +90,16 @@ def known_series(rules: Iterable[str], observers: Sequence[str]) -> dict[Spec, l
         catalogue.COMMITS: plain,
         catalogue.COMMIT_FAILURES: plain,
         catalogue.PRODUCER_REBUILDS: _each((*REBUILD_REASONS, OTHER)),
+        catalogue.STATE_RECORDS: plain,
+        catalogue.STATE_REFUSED: plain,
+        catalogue.STATE_RESTORES: plain,
+        catalogue.STATE_RESTORE_DURATION: [],
+        catalogue.STATE_RESETS: _each(RESET_REASONS),
+        catalogue.STATE_GAP: plain,
+        catalogue.SIGNALS: _each(SIGNAL_KINDS),
+        catalogue.SIGNAL_FAILURES: plain,
+        catalogue.REGISTRY_LOOKUPS: _each(LOOKUP_OUTCOMES),
+        catalogue.REGISTRY_SCHEMAS: plain,
         catalogue.MODEL_CALLS: _each(MODEL_OUTCOMES.values()),
         catalogue.CIRCUIT_OPEN: plain,
         catalogue.OBSERVER_ACTIVE: _each(observers),

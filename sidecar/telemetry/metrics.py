@@ -2,9 +2,11 @@
 
 import platform
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from threading import Lock
+from typing import NamedTuple
 
 import numpy as np
 from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector
@@ -17,9 +19,15 @@ from sidecar.events import REASON_NAMES, SOURCE_NAMES, DecisionBatch, Reason, Re
 from sidecar.telemetry import catalogue, labels
 from sidecar.telemetry.labels import known_series
 from sidecar.telemetry.rates import MinuteTally, ratio
-from sidecar.telemetry.scrape import Readings, monitor_families, partition_families
+from sidecar.telemetry.scrape import (
+    Readings,
+    counted_family,
+    monitor_families,
+    partition_families,
+)
+from sidecar.telemetry.scrape_quality import quality_families
 from sidecar.telemetry.series import Board, Labels, family
-from sidecar.telemetry.status import ModelView, Rates
+from sidecar.telemetry.status import Exposition, ModelView, Rates
 
 _LOOP_LAG_SPAN_S = 60.0
 _DIGEST_CHARS = 12
@@ -109,6 +117,7 @@ class Metrics:
         *,
         tombstones: int,
         now_ms: int,
+        joined: int = 0,
     ) -> None:
         """Count what became of a batch whose outcome is acknowledged.
 
@@ -117,12 +126,14 @@ class Metrics:
             rejections: The acknowledged dead letters.
             tombstones: Records with a null value.
             now_ms: When it was acknowledged, Unix epoch.
+            joined: Requests whose outcome is the decision of their response.
         """
         now_s = self._clock.monotonic()
         self._board.count(catalogue.TOMBSTONES, by=tombstones)
+        self._board.count(catalogue.RECORDS_JOINED, by=joined)
         self._decided.add(now_s, self._count_decisions(decisions))
         self._rejected.add(now_s, self._count_rejections(rejections))
-        self._settled.add(now_s, {"": len(decisions) + len(rejections) + tombstones})
+        self._settled.add(now_s, {"": len(decisions) + len(rejections) + tombstones + joined})
         if not len(decisions):
             return
         events = decisions.events
@@ -155,6 +166,10 @@ class Metrics:
             by_code[code.value] += records
         return by_code
 
+    def waiting(self, records: int) -> None:
+        """Say how many records wait for the one that they belong to."""
+        self._board.set(catalogue.RECORDS_WAITING, records)
+
     def returned(self, records: int) -> None:
         """Count records that were given back without an outcome."""
         self._board.count(catalogue.RECORDS_RETURNED, by=records)
@@ -184,6 +199,54 @@ class Metrics:
         """Count a producer that was thrown away; a reason on no list counts as other."""
         known = reason in labels.REBUILD_REASONS
         self._board.count(catalogue.PRODUCER_REBUILDS, reason if known else labels.OTHER)
+
+    # --- state -----------------------------------------------------------------------------
+
+    def state_stored(self, records: int) -> None:
+        """Count records that were written to the state topic."""
+        self._board.count(catalogue.STATE_RECORDS, by=records)
+
+    def state_restored(self) -> None:
+        """Count a partition that was taken over."""
+        self._board.count(catalogue.STATE_RESTORES)
+
+    def state_refused(self, records: int) -> None:
+        """Count records that the state topic will never take."""
+        self._board.count(catalogue.STATE_REFUSED, by=records)
+
+    def state_reset(self, reason: str) -> None:
+        """Count a partition that begins anew for one of `labels.RESET_REASONS`."""
+        self._board.count(catalogue.STATE_RESETS, reason)
+
+    def state_gap(self, records: int) -> None:
+        """Count committed offsets that no window holds."""
+        self._board.count(catalogue.STATE_GAP, by=records)
+
+    def restored(self, seconds: float) -> None:
+        """Note how long a share of partitions took to get ready."""
+        self._board.set(catalogue.STATE_RESTORE_DURATION, seconds)
+
+    # --- signals ---------------------------------------------------------------------------
+
+    def signal_sent(self, kind: str) -> None:
+        """Count a signal that was written, of one of `labels.SIGNAL_KINDS`."""
+        self._board.count(catalogue.SIGNALS, kind)
+
+    def signal_failed(self) -> None:
+        """Count a signal that is lost."""
+        self._board.count(catalogue.SIGNAL_FAILURES)
+
+    # --- schema registry -------------------------------------------------------------------
+
+    def registry_asked(self, outcome: str, kept: int) -> None:
+        """Count a question to the registry.
+
+        Args:
+            outcome: One of `labels.LOOKUP_OUTCOMES`.
+            kept: Schemas that are kept after it.
+        """
+        self._board.count(catalogue.REGISTRY_LOOKUPS, outcome)
+        self._board.set(catalogue.REGISTRY_SCHEMAS, kept)
 
     # --- model, observers, process ---------------------------------------------------------
 
@@ -248,20 +311,17 @@ class Metrics:
         seconds = self._board.value(catalogue.LAST_DECISION)
         return None if seconds is None else round(seconds * 1000)
 
-    def exposition(self, accept: str) -> tuple[bytes, str]:
-        """Give all metrics as Prometheus or OpenMetrics text.
+    def exposition(self, accept: str) -> Exposition:
+        """Collect all metrics, to be written as Prometheus or OpenMetrics text.
 
         Args:
             accept: The `Accept` header of the request.
-
-        Returns:
-            The body and its content type.
         """
         encode, content_type = choose_encoder(accept)
         began = self._clock.monotonic()
-        body = encode(self.registry)
+        found = _Collected(tuple(self.registry.collect()))
         self._board.set(catalogue.SCRAPE_DURATION, self._clock.monotonic() - began)
-        return body, content_type
+        return Exposition(partial(encode, found), content_type)
 
     def describe(self) -> Iterator[Metric]:
         """Give every metric of the catalogue, for the registry to see that no name clashes."""
@@ -283,12 +343,25 @@ class Metrics:
         snapshot = self._readings.monitors()
         if snapshot is not None:
             yield from monitor_families(snapshot, self._max_features)
+            yield counted_family(self._readings.window_partitions())
+        quality = self._readings.quality(snapshot)
+        if quality is not None:
+            yield from quality_families(quality, self._max_features)
 
     def _committed_family(self, assigned: set[int]) -> Metric:
         # What left must be forgotten, or it would come back with an old offset.
         self._committed = {p: at for p, at in self._committed.items() if p in assigned}
         rows = [((self._topic, str(p)), at) for p, at in self._committed.items()]
         return family(catalogue.COMMITTED_OFFSET, rows)
+
+
+class _Collected(NamedTuple):
+    """Metrics as they were, in the place of a registry."""
+
+    families: tuple[Metric, ...]
+
+    def collect(self) -> Iterable[Metric]:
+        return self.families
 
 
 def _model_labels(model: ModelView) -> Labels:

@@ -6,15 +6,24 @@ not keep its last score.
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from math import inf, log10
 
 from prometheus_client.core import Metric
 
-from sidecar.monitors.snapshot import MonitorSnapshot, SubjectDrift
+from sidecar.monitors.episodes import DATASET, SEVERITIES
+from sidecar.monitors.quality_snapshot import QualitySnapshot
+from sidecar.monitors.snapshot import Method, MonitorSnapshot, SubjectDrift
 from sidecar.telemetry import catalogue
 from sidecar.telemetry.series import Labels, family
+from sidecar.telemetry.spec import Spec
 from sidecar.telemetry.status import PartitionView
 
 Rows = list[tuple[Labels, float]]
+
+_MOST_SIGNIFICANT = 300.0
+EXPORTED: tuple[Method, ...] = ("psi", "psi_excess", "js", "ks", "wasserstein", "l_infinity")
+"""Methods that have series. `hellinger` and `chi_square` rank windows as `psi` does, and are in
+the status API alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +33,10 @@ class Readings:
     partitions: Callable[[], Sequence[PartitionView]]
     monitors: Callable[[], MonitorSnapshot | None]
     ready: Callable[[], bool]
+    window_partitions: Callable[[], Sequence[bool]]
+    """Of each input partition in the windows: whether it is counted by this process."""
+    quality: Callable[[MonitorSnapshot | None], QualitySnapshot | None] = lambda _drift: None
+    """Given what the drift monitor says."""
 
 
 def partition_families(topic: str, views: Iterable[PartitionView]) -> Iterator[Metric]:
@@ -43,6 +56,13 @@ def partition_families(topic: str, views: Iterable[PartitionView]) -> Iterator[M
     yield family(catalogue.LAG_SECONDS, seconds)
 
 
+def counted_family(ours: Sequence[bool]) -> Metric:
+    """Give the number of partitions in the windows, by who counts them."""
+    own = sum(ours)
+    rows: Rows = [(("own",), own), (("followed",), len(ours) - own)]
+    return family(catalogue.WINDOW_PARTITIONS, rows)
+
+
 def monitor_families(snapshot: MonitorSnapshot, max_features: int) -> Iterator[Metric]:
     """Give the series of all windows.
 
@@ -58,6 +78,12 @@ def monitor_families(snapshot: MonitorSnapshot, max_features: int) -> Iterator[M
     yield family(
         catalogue.WINDOW_END, [((w.window,), w.end_ms / 1000) for w in windows if w.end_ms]
     )
+    yield family(
+        catalogue.WINDOW_SPAN,
+        [((w.window,), (w.end_ms - w.start_ms) / 1000) for w in windows if w.end_ms],
+    )
+    calibrated: Rows = [((w.window,), w.calibration != "none") for w in windows]
+    yield family(catalogue.CALIBRATED, calibrated)
     yield family(catalogue.LATE_EVENTS, [((), snapshot.late)])
     yield family(catalogue.FUTURE_EVENTS, [((), snapshot.future)])
     features = [(w.window, s) for w in windows for s in w.subjects if s.subject == "feature"]
@@ -75,32 +101,67 @@ def monitor_families(snapshot: MonitorSnapshot, max_features: int) -> Iterator[M
     yield from _score_families(
         catalogue.PREDICTION_DRIFT_SCORE, catalogue.PREDICTION_DRIFT_CRITICAL, answers
     )
-    yield from _share_families(shown)
+    counted: Rows = [((s.name, window), s.records) for window, s in answers]
+    yield family(catalogue.PREDICTION_DRIFT_RECORDS, counted)
+    yield from _active_families(snapshot, shown, answers)
+    yield _significance_family(catalogue.DRIFT_SIGNIFICANCE, shown)
+    yield _significance_family(catalogue.PREDICTION_DRIFT_SIGNIFICANCE, answers)
 
 
 def _score_families(
-    score: catalogue.Spec,
-    critical: catalogue.Spec,
+    score: Spec,
+    critical: Spec,
     subjects: Sequence[tuple[str, SubjectDrift]],
 ) -> Iterator[Metric]:
     values: Rows = []
     limits: Rows = []
     for window, subject in subjects:
         for drift in subject.scores:
+            if drift.method not in EXPORTED:
+                continue
             labels = (subject.name, window, drift.method)
             values.append((labels, drift.value))
-            limits.append((labels, drift.critical))
+            if drift.critical is not None:
+                limits.append((labels, drift.critical))
     yield family(score, values)
     yield family(critical, limits)
 
 
-def _share_families(features: Sequence[tuple[str, SubjectDrift]]) -> Iterator[Metric]:
-    # A window without records has no shares; 0 would say that all is well.
-    counted = [((s.name, window), s) for window, s in features if s.records]
-    reference = {(s.name,): s.reference_missing_ratio for _, s in features}
-    yield family(catalogue.MISSING_RATIO, [(at, s.missing_ratio) for at, s in counted])
-    yield family(catalogue.UNSEEN_RATIO, [(at, s.unseen_ratio) for at, s in counted])
+def _active_families(
+    snapshot: MonitorSnapshot,
+    features: Sequence[tuple[str, SubjectDrift]],
+    answers: Sequence[tuple[str, SubjectDrift]],
+) -> Iterator[Metric]:
+    active = {(e.window, e.subject, e.name, e.severity) for e in snapshot.episodes}
+
+    def rows(subjects: Sequence[tuple[str, SubjectDrift]]) -> Rows:
+        return [
+            ((s.name, window, severity), (window, s.subject, s.name, severity) in active)
+            for window, s in subjects
+            for severity in SEVERITIES
+        ]
+
+    yield family(catalogue.DRIFT_ACTIVE, rows(features))
+    yield family(catalogue.PREDICTION_DRIFT_ACTIVE, rows(answers))
+    dataset: Rows = [
+        ((w.window, severity), (w.window, DATASET, DATASET, severity) in active)
+        for w in snapshot.windows
+        for severity in SEVERITIES
+    ]
+    yield family(catalogue.DATASET_DRIFT_ACTIVE, dataset)
+    begun = snapshot.episodes_begun
     yield family(
-        catalogue.OUT_OF_RANGE_RATIO, [(at, s.out_of_range_ratio) for at, s in counted]
+        catalogue.DRIFT_EPISODES,
+        [((each.subject, each.window, each.severity), each.count) for each in begun],
     )
-    yield family(catalogue.REFERENCE_MISSING_RATIO, reference.items())
+    yield family(catalogue.SIGNALS_LOST, [((), snapshot.signals_lost)])
+
+
+def _significance_family(spec: Spec, subjects: Sequence[tuple[str, SubjectDrift]]) -> Metric:
+    rows: Rows = [
+        ((s.name, window, severity), min(-log10(p) if p else inf, _MOST_SIGNIFICANT))
+        for window, s in subjects
+        for severity, p in (("warning", s.p_warning), ("critical", s.p_critical))
+        if p is not None
+    ]
+    return family(spec, rows)

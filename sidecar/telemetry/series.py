@@ -20,7 +20,7 @@ from prometheus_client.core import (
 from prometheus_client.utils import floatToGoString
 
 from sidecar.events import Float64Column
-from sidecar.telemetry.catalogue import Kind, Spec
+from sidecar.telemetry.spec import Kind, Spec
 
 Labels = tuple[str, ...]
 

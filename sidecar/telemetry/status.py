@@ -4,10 +4,12 @@
 added, never renamed.
 """
 
+from collections.abc import Callable
 from typing import Literal, NamedTuple, Protocol
 
 from msgspec import Struct
 
+from sidecar.monitors.quality_snapshot import QualitySnapshot
 from sidecar.monitors.snapshot import MonitorSnapshot
 
 StateName = Literal["starting", "ready", "degraded", "blocked", "draining", "stopped"]
@@ -28,6 +30,14 @@ class Verdict(NamedTuple):
     ok: bool
     causes: tuple[Cause, ...] = ()
     """Why not; empty when it is well."""
+
+
+class Exposition(NamedTuple):
+    """All metrics as they were, to be written as text."""
+
+    write: Callable[[], bytes]
+    """Writes them. It takes its time, and may be called in any thread."""
+    content_type: str
 
 
 class ModelView(Struct, frozen=True, kw_only=True):
@@ -104,6 +114,8 @@ class StatusView(Struct, frozen=True, kw_only=True):
     circuit_open: bool
     monitors: MonitorSnapshot | None
     """None before the monitors have seen anything, and when they are off."""
+    quality: QualitySnapshot | None = None
+    """Likewise."""
 
     @property
     def last_decision_age_s(self) -> float | None:
@@ -152,13 +164,10 @@ class Surface(Protocol):
         """Give the state of everything."""
         ...
 
-    def exposition(self, accept: str) -> tuple[bytes, str]:
+    def exposition(self, accept: str) -> Exposition:
         """Give the metrics.
 
         Args:
             accept: The request's `Accept` header; empty when it has none.
-
-        Returns:
-            The body and its content type.
         """
         ...

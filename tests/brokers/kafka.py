@@ -1,4 +1,4 @@
-"""A real Apache Kafka broker as a child process: one node in KRaft mode, from its jars.
+"""A real Apache Kafka broker as a child process: a node in KRaft mode, from its jars.
 
 The jars come from Maven Central once, into `.cache/kafka-<version>`, or stand in the folder
 that `KAFKA_LIBS` names.
@@ -6,6 +6,7 @@ that `KAFKA_LIBS` names.
 
 import base64
 import os
+import random
 import shutil
 import signal
 import socket
@@ -13,8 +14,9 @@ import subprocess
 import time
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import (
@@ -31,7 +33,9 @@ from sidecar.clock import SystemClock
 VERSION = "4.1.0"
 _HERE = Path(__file__).parent
 _CACHE = _HERE.parent.parent / ".cache" / f"kafka-{VERSION}"
-_READY_S = 60.0
+_CLIENT_PORTS = Path("/proc/sys/net/ipv4/ip_local_port_range")
+_PORTS = 16_000
+_READY_S = 120.0
 _STOP_S = 20.0
 _ADMIN_S = 15.0
 
@@ -73,10 +77,35 @@ def _fetch(target: Path) -> None:
 
 
 def free_port() -> int:
-    """Give a port that nobody listens on at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Give a port that nobody listens on at the moment.
+
+    It is below those that the system deals out to clients: one that tries to reach a broker
+    that is down would else get the broker's own port in the end, connect to itself, and keep
+    the broker from coming back.
+    """
+    first_of_clients = int(_CLIENT_PORTS.read_text().split()[0])
+    while True:
+        port = random.randrange(first_of_clients - _PORTS, first_of_clients)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+
+
+def cluster_id() -> str:
+    """Give a name for a cluster, of the kind that Kafka makes."""
+    # The shift keeps it from beginning with a dash, which would look like an option.
+    drawn = uuid.UUID(int=uuid.uuid4().int >> 4).bytes
+    return base64.urlsafe_b64encode(drawn).decode().rstrip("=")
+
+
+class Seat(NamedTuple):
+    """A broker's place in its cluster."""
+
+    cluster: str
+    """The cluster's id; the storage of all its brokers is made with it."""
+    node: int
+    controllers: Mapping[int, int]
+    """Port of each node's controller."""
 
 
 class KafkaBroker:
@@ -87,20 +116,27 @@ class KafkaBroker:
         folder: Path,
         *,
         listeners: Mapping[str, tuple[str, int]] | None = None,
+        advertised: Mapping[str, int] | None = None,
         properties: Mapping[str, str] | None = None,
         format_arguments: tuple[str, ...] = (),
+        seat: Seat | None = None,
     ) -> None:
         """Say what the broker looks like; `start` runs it.
 
         Args:
             folder: Where its config, data and log go.
             listeners: Further listeners: name to protocol and port.
+            advertised: Port that clients of a listener are told, where it is another one, as
+                with a proxy before it.
             properties: Further lines of its config.
             format_arguments: Further arguments when its storage is made.
+            seat: Its place in a cluster; one of its own when absent.
         """
         self._folder = folder
         self._libs = kafka_libs()
         self._port = free_port()
+        self._seat = seat or Seat(cluster_id(), 1, {1: free_port()})
+        self._advertised = dict(advertised or {})
         self._process: subprocess.Popen[bytes] | None = None
         self._format_arguments = format_arguments
         self.bootstrap = f"127.0.0.1:{self._port}"
@@ -113,16 +149,22 @@ class KafkaBroker:
     def _write_config(
         self, listeners: dict[str, tuple[str, int]], properties: dict[str, str]
     ) -> None:
-        controller = free_port()
+        seat = self._seat
+        controller = seat.controllers[seat.node]
+        voters = [f"{node}@127.0.0.1:{port}" for node, port in seat.controllers.items()]
         named = {"PLAINTEXT": ("PLAINTEXT", self._port), **listeners}
         addresses = [f"{name}://127.0.0.1:{port}" for name, (_, port) in named.items()]
+        told = [
+            f"{name}://127.0.0.1:{self._advertised.get(name, port)}"
+            for name, (_, port) in named.items()
+        ]
         protocols = [f"{name}:{protocol}" for name, (protocol, _) in named.items()]
         lines = {
             "process.roles": "broker,controller",
-            "node.id": "1",
-            "controller.quorum.voters": f"1@127.0.0.1:{controller}",
+            "node.id": str(seat.node),
+            "controller.quorum.voters": ",".join(voters),
             "listeners": ",".join([*addresses, f"CONTROLLER://127.0.0.1:{controller}"]),
-            "advertised.listeners": ",".join(addresses),
+            "advertised.listeners": ",".join(told),
             "listener.security.protocol.map": ",".join([*protocols, "CONTROLLER:PLAINTEXT"]),
             "inter.broker.listener.name": "PLAINTEXT",
             "controller.listener.names": "CONTROLLER",
@@ -148,11 +190,9 @@ class KafkaBroker:
         ]
 
     def _format(self) -> None:
-        # The shift keeps the id from beginning with a dash, which would look like an option.
-        cluster = base64.urlsafe_b64encode(uuid.UUID(int=uuid.uuid4().int >> 4).bytes)
         command = self._java(
             "kafka.tools.StorageTool",
-            *("format", "-t", cluster.decode().rstrip("=")),
+            *("format", "-t", self._seat.cluster),
             *("-c", str(self._folder / "server.properties"), *self._format_arguments),
         )
         done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -163,19 +203,34 @@ class KafkaBroker:
 
     def start(self) -> None:
         """Run the broker and wait until it serves."""
+        self.launch()
+        self.await_ready()
+
+    def launch(self) -> None:
+        """Run the broker; `await_ready` says when it serves."""
         command = self._java("kafka.Kafka", str(self._folder / "server.properties"))
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
-        self._await_ready(self._process)
 
-    def _await_ready(self, process: subprocess.Popen[bytes]) -> None:
+    @property
+    def running(self) -> bool:
+        """Whether there is a process, frozen or not."""
+        return self._process is not None
+
+    def await_ready(self, brokers: int = 1) -> None:
+        """Wait until it serves and knows so many brokers, itself included.
+
+        Raises:
+            RuntimeError: It ended, or took too long; the text has the end of its log.
+        """
+        process = self._running()
         clock = SystemClock()
-        until = clock.monotonic() + _READY_S
+        until = clock.monotonic() + _READY_S * brokers
         while clock.monotonic() < until:
             if process.poll() is not None:
                 break
             try:
-                if self.admin().list_topics(timeout=1).brokers:
+                if len(self.admin().list_topics(timeout=1).brokers) >= brokers:
                     return
             except KafkaException:
                 continue
@@ -227,7 +282,7 @@ class KafkaBroker:
     def create_topic(self, topic: str, partitions: int = 4, **config: str) -> None:
         """Make a topic; `max_message_bytes="1000"` sets `max.message.bytes`."""
         named = {name.replace("_", "."): value for name, value in config.items()}
-        new = NewTopic(topic, partitions, 1, config=named)
+        new = NewTopic(topic, partitions, config=named)
         admin = self.admin()
         _done(admin.create_topics([new], operation_timeout=_ADMIN_S))
         self._await_topic(topic, partitions)

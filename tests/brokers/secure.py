@@ -4,8 +4,17 @@ import base64
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import trustme
+from confluent_kafka.admin import (
+    AclBinding,
+    AclBindingFilter,
+    AclOperation,
+    AclPermissionType,
+    ResourcePatternType,
+    ResourceType,
+)
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -38,6 +47,49 @@ class SecureBroker:
     """An authority that did not sign the broker's certificate."""
     certificate: Path
     key: Path
+
+    def allow(
+        self,
+        operation: AclOperation,
+        *names: str,
+        kind: ResourceType = ResourceType.TOPIC,
+        pattern: ResourcePatternType = ResourcePatternType.LITERAL,
+    ) -> None:
+        """Give the stranger a right."""
+        admin = self.broker.admin()
+        rights = [AclBinding(*_right(kind, name, pattern, operation)) for name in names]
+        for future in admin.create_acls(rights).values():
+            future.result(10)
+
+    def withdraw(self, operation: AclOperation, topic: str) -> None:
+        """Take a right away from the stranger."""
+        right = _right(ResourceType.TOPIC, topic, ResourcePatternType.LITERAL, operation)
+        self._withdraw(AclBindingFilter(*right))
+
+    def withdraw_all(self) -> None:
+        """Take each right away from the stranger."""
+        user = f"User:{STRANGER}"
+        each: Any = None  # which the client takes, and its stubs do not know
+        kind, pattern = ResourceType.ANY, ResourcePatternType.ANY
+        operation, permission = AclOperation.ANY, AclPermissionType.ANY
+        self._withdraw(AclBindingFilter(kind, each, pattern, user, each, operation, permission))
+
+    def _withdraw(self, rights: AclBindingFilter) -> None:
+        admin = self.broker.admin()
+        for future in admin.delete_acls([rights]).values():
+            future.result(10)
+
+
+_Right = tuple[
+    ResourceType, str, ResourcePatternType, str, str, AclOperation, AclPermissionType
+]
+
+
+def _right(
+    kind: ResourceType, name: str, pattern: ResourcePatternType, operation: AclOperation
+) -> _Right:
+    user = f"User:{STRANGER}"
+    return kind, name, pattern, user, "*", operation, AclPermissionType.ALLOW
 
 
 def secure_broker(folder: Path) -> SecureBroker:

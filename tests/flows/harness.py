@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+from msgspec.structs import replace
 
 from sidecar.bundle.manifest import (
     Feature,
@@ -17,14 +18,17 @@ from sidecar.bundle.manifest import (
     ModelInput,
     ModelSpec,
     ReferenceProfile,
+    SubjectDispersions,
     Task,
+    WindowCalibration,
 )
 from sidecar.bundle.profile import build_profile
 from sidecar.clock import Clock, SystemClock
-from sidecar.config.settings import SidecarSettings
+from sidecar.config.settings import RegistrySettings, SidecarSettings
 from sidecar.errors import ScorerUnavailableError
-from sidecar.events import Features, RejectCode
+from sidecar.events import Features, RejectCode, Signal
 from sidecar.monitors.drift import DriftMonitor
+from sidecar.monitors.quality import QualityMonitor
 from sidecar.pipeline.breaker import CircuitBreaker
 from sidecar.pipeline.check import Checker
 from sidecar.pipeline.decide import Decider
@@ -32,17 +36,33 @@ from sidecar.pipeline.decode import EventDecoder
 from sidecar.pipeline.encode import Encoder
 from sidecar.pipeline.features import Vectoriser
 from sidecar.pipeline.interpret import Interpreter
+from sidecar.pipeline.join import Joiner
 from sidecar.ports import Observer, RawOutputs, Tensors
 from sidecar.runtime.health import Health, State
 from sidecar.runtime.observers import Observers
+from sidecar.runtime.retry import backoff
+from sidecar.runtime.schemas import SchemaBook
 from sidecar.runtime.scoring import Scoring
+from sidecar.runtime.signals import SignalOutbox, SignalWriter
 from sidecar.runtime.stages import Stages
+from sidecar.runtime.state import StateKeeper
 from sidecar.runtime.worker import Worker
 from sidecar.telemetry.metrics import Metrics
 from sidecar.telemetry.status import ModelView
-from tests.fakes import MemoryLog, MemorySink, MemorySource, Stored
+from tests.fakes import (
+    MemoryLog,
+    MemoryRegistry,
+    MemorySink,
+    MemorySource,
+    MemoryStateLog,
+    MemoryTransactions,
+    Stored,
+)
 
 EVENTS, DECISIONS, LETTERS = "credit.events", "credit.decisions", "credit.dead-letters"
+STATE = "credit.state"
+SIGNALS = "credit.signals"
+REGISTRY = RegistrySettings(url="http://registry:8081")
 POISON = 666.0
 """An amount that the model cannot bear."""
 
@@ -76,6 +96,24 @@ def reference() -> ReferenceProfile:
     )
 
 
+def calibrated(profile: ReferenceProfile, *lengths_ms: int) -> ReferenceProfile:
+    """Give a reference that knows windows of these lengths: its events are independent."""
+    one = 1.0
+    subjects = SubjectDispersions(
+        features=dict.fromkeys(profile.features, one),
+        score=one,
+        confidence=dict.fromkeys(profile.confidence, one),
+        label=one,
+    )
+    known = tuple(
+        WindowCalibration(
+            reference="overall", length_ms=length, windows=100, records=300, subjects=subjects
+        )
+        for length in lengths_ms
+    )
+    return replace(profile, calibration=known)
+
+
 class SteeredScorer:
     """Approves with probability amount / 100; fails when told, or when a row is poison."""
 
@@ -106,12 +144,14 @@ class Sidecar:
 
     log: MemoryLog
     source: MemorySource
-    sink: MemorySink
+    sink: MemorySink | MemoryTransactions
     scorer: SteeredScorer
     worker: Worker
     metrics: Metrics
     health: Health
     drift: DriftMonitor
+    quality: QualityMonitor
+    keeper: StateKeeper | None = None
     ended: "asyncio.Task[bool] | None" = None
     sent: int = field(default=0)
 
@@ -129,6 +169,9 @@ class Sidecar:
 
     def decisions(self) -> list[dict[str, Any]]:
         return [msgspec.json.decode(value) for value in self.log.values(DECISIONS) if value]
+
+    def signals(self) -> list[Signal]:
+        return [msgspec.json.decode(v, type=Signal) for v in self.log.values(SIGNALS) if v]
 
     def letters(self) -> list[Stored]:
         return [record for part in self.log.topics[LETTERS] for record in part]
@@ -148,13 +191,14 @@ class Sidecar:
         return 0.0 if value is None else value
 
     def books(self) -> tuple[float, float]:
-        """Give (received, decided + rejected + tombstones + returned): equal when idle."""
+        """Give (received, what became of them): equal when idle."""
         out = 0.0
         for family in self.metrics.registry.collect():
             if family.name in (
                 "sidecar_decisions",
                 "sidecar_records_rejected",
                 "sidecar_tombstones",
+                "sidecar_records_joined",
                 "sidecar_records_returned",
             ):
                 out += sum(s.value for s in family.samples if s.name.endswith("_total"))
@@ -213,7 +257,10 @@ async def running(
     refuses: Callable[[str, bytes | None, bytes | None], bool] = lambda *_: False,
     observers: tuple[Observer, ...] = (),
     source: MemorySource | None = None,
-    sink: MemorySink | None = None,
+    sink: MemorySink | MemoryTransactions | None = None,
+    state: str | None = None,
+    registry: MemoryRegistry | None = None,
+    profile: ReferenceProfile | None = None,
     **sections: Any,
 ) -> Any:
     """Run a sidecar; leaving the block drains it, and fails the test when that does not end."""
@@ -226,6 +273,9 @@ async def running(
         observers=observers,
         source=source,
         sink=sink,
+        state=state,
+        registry=registry,
+        profile=profile,
         **sections,
     )
     made.ended = asyncio.create_task(made.worker.run())
@@ -247,21 +297,28 @@ def build(
     refuses: Callable[[str, bytes | None, bytes | None], bool],
     observers: tuple[Observer, ...],
     source: MemorySource | None = None,
-    sink: MemorySink | None = None,
+    sink: MemorySink | MemoryTransactions | None = None,
+    state: str | None = None,
+    registry: MemoryRegistry | None = None,
+    profile: ReferenceProfile | None = None,
     **sections: Any,
 ) -> Sidecar:
     config = settings(**sections)
     clock = clock or SystemClock()
     log = source.log if source is not None else written(MemoryLog(), partitions, topics)
     scorer = SteeredScorer()
-    profile = reference()
+    profile = profile or reference()
     drift = DriftMonitor(MANIFEST, profile, config.monitors)
-    watching = (drift, *observers)
+    rules = [rule.name for rule in config.fallback.rules]
+    quality = QualityMonitor(
+        MANIFEST, profile, config.monitors, rules, compares=config.model.shadow
+    )
+    watching: tuple[Observer, ...] = (drift, quality, *observers)
     metrics = Metrics(
         clock,
         topic=EVENTS,
         model=ModelView(name="credit", version="7", digest="0" * 64, task="binary"),
-        rules=[rule.name for rule in config.fallback.rules],
+        rules=rules,
         observers=[observer.name for observer in watching],
     )
     checker = Checker(MANIFEST, profile, config.input)
@@ -276,26 +333,62 @@ def build(
             breaker=CircuitBreaker(config.breaker),
             clock=clock,
             metrics=metrics,
+            shadow=CircuitBreaker(config.breaker) if config.model.shadow else None,
         ),
         decider=Decider(MANIFEST, config.fallback, threshold),
-        encoder=Encoder(MANIFEST, DECISIONS, LETTERS, "0.1.0"),
+        encoder=Encoder(MANIFEST, DECISIONS, LETTERS, "0.1.0", config.output),
         metrics=metrics,
+        joiner=(
+            Joiner(MANIFEST, config.input, config.limits)
+            if config.input.format == "kserve"
+            else None
+        ),
     )
     source = source or MemorySource(log, EVENTS)
-    sink = sink or MemorySink(log, (DECISIONS, LETTERS), refuses=refuses)
+    written_to = (DECISIONS, LETTERS) if state is None else (DECISIONS, LETTERS, STATE)
+    sink = sink or MemorySink(log, written_to, refuses=refuses)
     health = Health(State.READY)
+    guarded = Observers(watching, metrics)
+    keeper = None
+    if state is not None:
+        keeper = StateKeeper(
+            log=MemoryStateLog(log, STATE),
+            topic=STATE,
+            monitors=[drift, quality],
+            observers=guarded,
+            metrics=metrics,
+            writer=state,
+            clock=clock,
+            backoff=lambda: backoff(random.Random(1)),
+        )
+    book = None
+    if registry is not None:
+        book = SchemaBook(registry, config.registry or REGISTRY, clock, metrics)
+    outbox = SignalOutbox(
+        drift.alerts,
+        MemorySink(log, (SIGNALS,)),
+        writer=SignalWriter(name="credit", model=MANIFEST.name, version=MANIFEST.version),
+        topic=SIGNALS,
+        stored=keeper is not None,
+        metrics=metrics,
+        backoff=lambda: backoff(random.Random(1)),
+    )
     worker = Worker(
         source=source,
         sink=sink,
         stages=stages,
-        observers=Observers(watching, metrics),
+        observers=guarded,
         settings=config,
         clock=clock,
         metrics=metrics,
         health=health,
         jitter=random.Random(1),
+        keeper=keeper,
+        ledger=sink if isinstance(sink, MemoryTransactions) else None,
+        schemas=book,
+        outbox=outbox,
     )
-    return Sidecar(log, source, sink, scorer, worker, metrics, health, drift)
+    return Sidecar(log, source, sink, scorer, worker, metrics, health, drift, quality, keeper)
 
 
 CODES = frozenset(code.value for code in RejectCode)

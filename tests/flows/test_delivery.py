@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 
 from sidecar.errors import OwnershipLostError, SinkUnavailableError, SourceUnavailableError
-from sidecar.events import DecisionBatch, EventBatch, Rejection
+from sidecar.events import DecisionBatch, Rejection
 from tests.flows.harness import DECISIONS, EVENTS, LETTERS, running
 
 
@@ -216,13 +216,13 @@ def test_stop_with_a_dead_sink_ends_and_says_that_something_is_left() -> None:
 class _Broken:
     name = "broken"
 
-    def observe(self, _decisions: DecisionBatch) -> None:
+    def observe(self, _decisions: DecisionBatch, _rejections: Sequence[Rejection]) -> None:
         raise RuntimeError("a bug")
 
-    def rejected(self, _events: EventBatch, _rejections: Sequence[Rejection]) -> None:
+    def revoked(self, _partitions: Collection[int]) -> None:
         return None
 
-    def revoked(self, _partitions: Collection[int]) -> None:
+    def released(self, _partitions: Collection[int]) -> None:
         return None
 
 

@@ -12,9 +12,9 @@ from sidecar.errors import (
     StalledError,
 )
 from sidecar.events import OutboundBatch, RecordBatch, Refusal
-from sidecar.ports import Lag, PartitionListener
+from sidecar.ports import Lag, PartitionListener, Place
 from tests.fakes import MemoryLog, MemorySink, MemorySource
-from tests.flows.harness import DECISIONS, EVENTS, LETTERS, Sidecar, running, written
+from tests.flows.harness import DECISIONS, EVENTS, LETTERS, STATE, Sidecar, running, written
 from tests.virtual_time import LoopClock, run_virtually
 
 ONE_BY_ONE = {"max_batch_records": 1, "linger": "0s"}
@@ -249,7 +249,8 @@ def test_a_silent_source_is_built_anew_once_and_then_ends_the_process() -> None:
 def test_brokers_that_are_away_for_hours_are_no_stalled_source() -> None:
     async def flow() -> None:
         silent = _Silent(written(MemoryLog(), 1, (DECISIONS, LETTERS)), EVENTS)
-        async with running(source=silent, clock=LoopClock()) as sidecar:
+        seldom = {"commit_interval": "1s"}
+        async with running(source=silent, clock=LoopClock(), delivery=seldom) as sidecar:
             sidecar.send_amounts(95.0)
             await asyncio.sleep(60.0)
             silent.unreachable = True
@@ -447,5 +448,35 @@ def test_a_pause_for_dead_letters_is_not_cut_short_by_an_earlier_one() -> None:
             await sidecar.until(lambda: not sidecar.worker.flow.holds, timeout_s=60.0)
 
             assert seconds() - paused_s > 9.0
+
+    once(flow)
+
+
+class _Unanswering(MemorySource):
+    """Tells nobody where partitions stand, until it is built anew."""
+
+    def __init__(self, log: MemoryLog) -> None:
+        super().__init__(log, EVENTS)
+        self.starts = 0
+
+    async def start(self, listener: PartitionListener) -> None:
+        self.starts += 1
+        await super().start(listener)
+
+    async def places(self, partitions: Collection[int]) -> Mapping[int, Place]:
+        if self.starts == 1:
+            await asyncio.sleep(5.0)
+            raise SourceUnavailableError("the client did not answer")
+        return await super().places(partitions)
+
+
+def test_a_source_that_does_not_say_where_partitions_stand_is_built_anew() -> None:
+    async def flow() -> None:
+        source = _Unanswering(written(MemoryLog(), 1, (DECISIONS, LETTERS, STATE)))
+        async with running(source=source, state="one", clock=LoopClock()) as sidecar:
+            sidecar.send_amounts(95.0)
+            await sidecar.until(lambda: len(sidecar.decisions()) == 1, 120.0)
+
+        assert source.starts == 2
 
     once(flow)

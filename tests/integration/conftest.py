@@ -28,7 +28,7 @@ def embedded() -> Iterator[EmbeddedBroker]:
 def mock_topics(embedded: EmbeddedBroker) -> Topics:
     """Fresh topics on the embedded broker."""
     topics = Topics(embedded.bootstrap_servers[0], f"credit-{uuid.uuid4().hex[:8]}")
-    for topic in (topics.events, topics.decisions, topics.letters):
+    for topic in topics.all:
         embedded.create_topic(topic, PARTITIONS)
     return topics
 
@@ -37,8 +37,9 @@ def mock_topics(embedded: EmbeddedBroker) -> Topics:
 def kafka_topics(kafka: KafkaBroker) -> Topics:
     """Fresh topics on the real broker."""
     topics = Topics(kafka.bootstrap, f"credit-{uuid.uuid4().hex[:8]}")
-    for topic in (topics.events, topics.decisions, topics.letters):
-        kafka.create_topic(topic, PARTITIONS)
+    for topic in topics.all:
+        cleanup = "compact" if topic == topics.state else "delete"
+        kafka.create_topic(topic, PARTITIONS, cleanup_policy=cleanup)
     return topics
 
 

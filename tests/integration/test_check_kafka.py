@@ -15,9 +15,7 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from confluent_kafka.admin import (
-    AclBinding,
     AclOperation,
-    AclPermissionType,
     NewTopic,
     ResourcePatternType,
     ResourceType,
@@ -33,7 +31,12 @@ from tests.unit.config.conftest import overlay
 
 pytestmark = pytest.mark.kafka
 
-OUTPUTS = ("decisions", "dead_letters")
+OUTPUTS = ("decisions", "dead_letters", "state")
+"""Keys of the topics that must be there; `signals` may be missing."""
+KEPT = {"cleanup_policy": "compact", "segment_ms": "600000"}
+ONCE = {"delivery": {"mode": "exactly_once"}}
+UNCALIBRATED = "windows-are-uncalibrated"
+"""The bundle is too small for windows of an hour, and that is no matter of the cluster."""
 ENVIRON = {"PASSWORD": PASSWORD}
 
 
@@ -45,6 +48,8 @@ class Case:
         self.events = f"{self.name}.events"
         self.decisions = f"{self.name}.decisions"
         self.dead_letters = f"{self.name}.dead-letters"
+        self.signals = f"{self.name}.signals"
+        self.state = f"{self.name}.state"
         self.group = f"{self.name}-sidecar"
         self._path = folder / "sidecar.yaml"
         self._tree: dict[str, object] = {
@@ -55,12 +60,13 @@ class Case:
         }
 
     @property
-    def topics(self) -> tuple[str, str, str]:
-        return self.events, self.decisions, self.dead_letters
+    def topics(self) -> tuple[str, ...]:
+        return self.events, self.decisions, self.dead_letters, self.signals, self.state
 
     def create(self, broker: KafkaBroker) -> "Case":
-        for topic in self.topics:
+        for topic in self.topics[:-1]:
             broker.create_topic(topic, 2)
+        broker.create_topic(self.state, 2, **KEPT)
         return self
 
     def written(self, changes: Mapping[str, object]) -> Path:
@@ -71,7 +77,8 @@ class Case:
         self, changes: Mapping[str, object] | None = None, **more: Any
     ) -> list[Problem]:
         arguments: dict[str, Any] = {"clock": SystemClock(), "connect_s": 20, **more}
-        return await check_files([self.written(changes or {})], ENVIRON, **arguments)
+        told = await check_files([self.written(changes or {})], ENVIRON, **arguments)
+        return [p for p in told if p.check != UNCALIBRATED]
 
     async def found(
         self, changes: Mapping[str, object] | None = None, **more: Any
@@ -101,17 +108,17 @@ async def test_on_one_broker_only_the_single_copies_are_told(case: Case) -> None
 
     assert {(p.check, p.path, p.severity) for p in told} == {
         ("topic-has-one-copy", f"$.topics.{key}", Severity.WARNING)
-        for key in ("events", *OUTPUTS)
+        for key in ("events", *OUTPUTS, "signals")
     }
 
 
 async def test_nothing_is_made_on_the_cluster(kafka: KafkaBroker, bare: Case) -> None:
     before = set(kafka.admin().list_topics(timeout=10).topics)
 
-    await bare.problems()
+    await bare.problems(ONCE)
 
     after = set(kafka.admin().list_topics(timeout=10).topics)
-    assert after - before <= {"__consumer_offsets"}
+    assert after - before <= {"__consumer_offsets", "__transaction_state"}
     admin = kafka.admin()
     groups = admin.list_consumer_groups().result(10).valid
     assert bare.group not in {group.group_id for group in groups}
@@ -148,6 +155,7 @@ async def test_a_user_with_all_rights_finds_nothing(
     secure_kafka: SecureBroker, secure_case: Case
 ) -> None:
     assert await secure_case.found(secured(secure_kafka)) == []
+    assert await secure_case.found({**secured(secure_kafka), **ONCE}) == []
 
 
 async def test_a_missing_file_is_named(secure_kafka: SecureBroker, secure_case: Case) -> None:
@@ -166,7 +174,9 @@ async def test_a_wrong_password_is_a_matter_of_login(
 
     told = await check_files([path], {"PASSWORD": "hunter2"}, SystemClock(), connect_s=20)
 
-    assert [(p.check, p.path) for p in told] == [("login-fails", "$.kafka.security")]
+    assert [(p.check, p.path) for p in told if p.check != UNCALIBRATED] == [
+        ("login-fails", "$.kafka.security")
+    ]
     assert "hunter2" not in str(told)
 
 
@@ -192,24 +202,6 @@ async def test_plain_text_to_a_tls_port_is_told_to_check_the_protocol(
 # --- rights ----------------------------------------------------------------------------------
 
 
-def allow(broker: KafkaBroker, operation: AclOperation, *topics: str) -> None:
-    acls = [
-        AclBinding(
-            ResourceType.TOPIC,
-            topic,
-            ResourcePatternType.LITERAL,
-            f"User:{STRANGER}",
-            "*",
-            operation,
-            AclPermissionType.ALLOW,
-        )
-        for topic in topics
-    ]
-    admin = broker.admin()
-    for future in admin.create_acls(acls).values():
-        future.result(10)
-
-
 async def test_a_user_without_rights_is_told_each(
     secure_kafka: SecureBroker, secure_case: Case
 ) -> None:
@@ -221,6 +213,7 @@ async def test_a_user_without_rights_is_told_each(
             ("question-got-no-answer", "$.kafka.bootstrap_servers"),
             ("question-got-no-answer", "$.kafka.bootstrap_servers"),
             *(("topic-is-hidden", f"$.topics.{key}") for key in ("events", *OUTPUTS)),
+            ("signals-are-not-told", "$.topics.signals"),
         ]
     )
 
@@ -228,7 +221,7 @@ async def test_a_user_without_rights_is_told_each(
 async def test_a_user_who_may_only_look_is_told_what_is_lacking(
     secure_kafka: SecureBroker, secure_case: Case
 ) -> None:
-    allow(secure_kafka.broker, AclOperation.DESCRIBE, *secure_case.topics)
+    secure_kafka.allow(AclOperation.DESCRIBE, *secure_case.topics)
 
     told = set(await secure_case.found(secured(secure_kafka, STRANGER)))
 
@@ -236,17 +229,59 @@ async def test_a_user_who_may_only_look_is_told_what_is_lacking(
         ("topic-may-not-be-read", "$.topics.events"),
         ("topic-may-not-be-written", "$.topics.decisions"),
         ("topic-may-not-be-written", "$.topics.dead_letters"),
-        *(("settings-may-not-be-read", f"$.topics.{key}") for key in ("events", *OUTPUTS)),
+        ("topic-may-not-be-read", "$.topics.state"),
+        ("topic-may-not-be-written", "$.topics.state"),
+        ("signals-are-not-told", "$.topics.signals"),
+        *(
+            ("settings-may-not-be-read", f"$.topics.{key}")
+            for key in ("events", *OUTPUTS, "signals")
+        ),
     }
+
+
+async def test_a_user_who_may_not_use_transactions_is_told(
+    secure_kafka: SecureBroker, secure_case: Case
+) -> None:
+    secure_kafka.allow(AclOperation.ALL, *secure_case.topics)
+    changes = {**secured(secure_kafka, STRANGER), **ONCE}
+
+    told = await secure_case.problems(changes)
+    secure_kafka.allow(
+        AclOperation.WRITE,
+        f"{secure_case.group}.{secure_case.events}.",
+        kind=ResourceType.TRANSACTIONAL_ID,
+        pattern=ResourcePatternType.PREFIXED,
+    )
+    granted = await secure_case.found(changes)
+
+    (problem,) = [p for p in told if p.check == "transactions-are-not-allowed"]
+    assert problem.path == "$.delivery.mode"
+    assert f"`{secure_case.group}.{secure_case.events}.`" in problem.message
+    assert "transactions-are-not-allowed" not in dict(granted)
 
 
 # --- topics ----------------------------------------------------------------------------------
 
 
 async def test_missing_topics_are_named(bare: Case) -> None:
-    assert set(await bare.found()) == {
-        ("topic-is-missing", f"$.topics.{key}") for key in ("events", *OUTPUTS)
+    told = await bare.problems()
+
+    assert {(p.check, p.path, p.severity) for p in told} == {
+        *(
+            ("topic-is-missing", f"$.topics.{key}", Severity.ERROR)
+            for key in ("events", "decisions", "dead_letters")
+        ),
+        ("state-is-missing", "$.topics.state", Severity.ERROR),
+        ("signals-are-not-told", "$.topics.signals", Severity.WARNING),
     }
+
+
+async def test_a_misspelt_topic_is_met_with_the_nearest(case: Case) -> None:
+    misspelt = {"topics": {"events": case.events.replace("events", "event")}}
+
+    (problem,) = [p for p in await case.problems(misspelt) if p.check == "topic-is-missing"]
+
+    assert problem.message.endswith(f"did you mean `{case.events}`?")
 
 
 async def test_partition_counts_that_differ_say_what_happens(
@@ -255,6 +290,8 @@ async def test_partition_counts_that_differ_say_what_happens(
     kafka.create_topic(bare.events, 4)
     kafka.create_topic(bare.decisions, 4)
     kafka.create_topic(bare.dead_letters, 1)
+    kafka.create_topic(bare.state, 4, **KEPT)
+    kafka.create_topic(bare.signals, 1)
 
     (problem,) = [p for p in await bare.problems() if p.check != "topic-has-one-copy"]
 
@@ -295,6 +332,30 @@ async def test_partition_counts_that_differ_say_what_happens(
             ("too-few-copies", "$.topics.decisions"),
             id="too few copies",
         ),
+        pytest.param(
+            "signals",
+            {"cleanup_policy": "compact"},
+            ("signals-are-compacted", "$.topics.signals"),
+            id="signals compacted",
+        ),
+        pytest.param(
+            "signals",
+            {"min_insync_replicas": "2"},
+            ("signals-are-not-told", "$.topics.signals"),
+            id="signals take no write",
+        ),
+        pytest.param(
+            "state",
+            {"cleanup_policy": "delete"},
+            ("state-is-not-compacted", "$.topics.state"),
+            id="state forgets",
+        ),
+        pytest.param(
+            "state",
+            {"segment_ms": "604800000"},
+            ("state-is-slow-to-read", "$.topics.state"),
+            id="state in one large segment",
+        ),
     ],
 )
 async def test_settings_of_a_topic_that_do_harm_are_told(
@@ -330,6 +391,14 @@ async def member(
         yield
     finally:
         await consumer.stop()
+
+
+async def test_more_partitions_than_one_process_should_have_are_told(case: Case) -> None:
+    changes = {"delivery": {"mode": "exactly_once", "max_partitions": 1}}
+
+    assert await case.found(changes) == [
+        ("transactions-need-many-connections", "$.delivery.max_partitions")
+    ]
 
 
 async def test_a_replica_in_the_group_is_no_trouble(kafka: KafkaBroker, case: Case) -> None:
@@ -388,7 +457,8 @@ async def test_the_windows_of_all_partitions_are_added_up(case: Case) -> None:
     monitors = {"pane": "1s", "windows": ["2d"], "lateness": "1h"}
 
     assert await case.found({"monitors": monitors}) == [
-        ("all-windows-need-much-memory", "$.monitors.windows")
+        ("windows-were-not-measured", "$.monitors.windows"),
+        ("all-windows-need-much-memory", "$.monitors.windows"),
     ]
 
 
@@ -466,7 +536,10 @@ async def test_brokers_that_do_not_know_the_questions_leave_notes(
 
     assert Counter(told) == {
         ("question-got-no-answer", "$.kafka.bootstrap_servers"): 4,
-        **{("rights-are-not-told", f"$.topics.{key}"): 1 for key in ("events", *OUTPUTS)},
+        **{
+            ("rights-are-not-told", f"$.topics.{key}"): 1
+            for key in ("events", *OUTPUTS, "signals")
+        },
     }
 
 
@@ -535,6 +608,8 @@ async def test_copies_leaders_and_advertised_addresses_of_two_brokers(
     pair.create(case.events, [2])
     pair.create(case.decisions, [1, 2], min_insync_replicas="1")
     pair.create(case.dead_letters, [1, 2], min_insync_replicas="2")
+    pair.create(case.state, [1, 2], min_insync_replicas="1", **KEPT)
+    pair.create(case.signals, [2])
 
     both = await until_all_are_there(case)
     pair.second.kill()
@@ -544,7 +619,9 @@ async def test_copies_leaders_and_advertised_addresses_of_two_brokers(
 
     assert {(p.check, p.path) for p in both} == {
         ("topic-has-one-copy", "$.topics.events"),
+        ("topic-has-one-copy", "$.topics.signals"),
         ("one-copy-is-acknowledged", "$.topics.decisions"),
+        ("one-copy-is-acknowledged", "$.topics.state"),
         ("one-broker-stops-writes", "$.topics.dead_letters"),
     }
     assert ("advertised-address-is-dead", "$.kafka.bootstrap_servers") in {
@@ -560,7 +637,9 @@ async def until_all_are_there(case: Case) -> list[Problem]:
     """Ask again until both brokers know each topic: the first answers before the other does."""
     while True:
         told = await case.problems()
-        if not any(p.check in ("topic-is-missing", "partition-has-no-leader") for p in told):
+        if not any(
+            p.check.endswith(("-is-missing", "-are-not-told", "-has-no-leader")) for p in told
+        ):
             return told
         await asyncio.sleep(0.2)
 

@@ -12,8 +12,6 @@ import pytest
 from sidecar.config.load import load_settings
 from sidecar.demo.incidents import INCIDENTS, Incident
 
-pytest.importorskip("confluent_kafka", reason="needs the demo extra")
-
 pytestmark = [pytest.mark.mock_kafka, pytest.mark.slow, pytest.mark.timeout(150)]
 
 

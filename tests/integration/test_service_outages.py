@@ -95,7 +95,7 @@ def test_an_output_topic_that_vanishes_is_the_reason_until_it_is_there_again(
 def topics_of_one(mock_broker: EmbeddedBroker) -> Topics:
     """Topics on an embedded broker of their own, which may go down."""
     topics = Topics(mock_broker.bootstrap_servers[0], "credit")
-    for topic in (topics.events, topics.decisions, topics.letters):
+    for topic in topics.all:
         mock_broker.create_topic(topic, PARTITIONS)
     return topics
 

@@ -134,9 +134,9 @@ def test_two_share_a_group_and_one_takes_over_when_the_other_leaves(
     assert code == 0
     assert kept == 2
     assert decided == (600, 200)
-    # The windows of partitions that stay are kept; those that come begin empty.
-    assert (alone, with_two, after_takeover) == (400, 200, 400)
-    assert staying.sample("sidecar_window_records", window="5m") == 800
+    # Whoever counts them: each shows the events of all partitions, also of those that it gets.
+    assert (alone, with_two, after_takeover) == (400, 400, 800)
+    assert staying.sample("sidecar_window_records", window="5m") == 1_200
     assert staying.sample("sidecar_rebalances_total") == 3
     decisions = topics.read(topics.decisions)
     assert sorted(ids(decisions)) == sorted(f"e{at}" for at in range(1200))

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from confluent_kafka.admin import AclOperation, ResourcePatternType, ResourceType
 
-from tests.brokers.secure import PASSWORD, USER, SecureBroker
+from tests.brokers.secure import PASSWORD, STRANGER, USER, SecureBroker
 from tests.integration.conftest import Launch
 from tests.integration.service import (
     PARTITIONS,
@@ -28,7 +29,7 @@ WRONG = "canary-9d0c"
 def topics(secure_kafka: SecureBroker) -> Topics:
     """Fresh topics, which the test itself reaches by the door for plain text."""
     topics = Topics(secure_kafka.broker.bootstrap, f"credit-{uuid.uuid4().hex[:8]}")
-    for topic in (topics.events, topics.decisions, topics.letters):
+    for topic in topics.all:
         secure_kafka.broker.create_topic(topic, PARTITIONS)
     return topics
 
@@ -105,3 +106,48 @@ def test_an_authority_that_is_not_trusted_is_the_reason_and_it_still_ends_well(
     assert "certificate verify failed" in unready.text
     assert PASSWORD not in shown(sidecar)
     assert sidecar.stop(within_s=10) == 0
+
+
+# --- rights ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def rights(secure_kafka: SecureBroker, topics: Topics) -> None:
+    """Give the stranger what a sidecar needs, and nothing more."""
+    allow = secure_kafka.allow
+    allow(AclOperation.READ, topics.events, topics.state)
+    allow(AclOperation.WRITE, topics.decisions, topics.letters, topics.state)
+    allow(AclOperation.DESCRIBE, topics.decisions)
+    allow(AclOperation.READ, topics.group, kind=ResourceType.GROUP)
+    allow(
+        AclOperation.WRITE,
+        topics.group,
+        kind=ResourceType.TRANSACTIONAL_ID,
+        pattern=ResourcePatternType.PREFIXED,
+    )
+
+
+@pytest.mark.usefixtures("rights")
+@pytest.mark.parametrize("mode", ["at_least_once", "exactly_once"])
+def test_a_right_that_is_taken_away_is_the_reason_until_it_is_given_back(
+    secure_kafka: SecureBroker, topics: Topics, password: Path, launch: Launch, mode: str
+) -> None:
+    kafka = with_password(secure_kafka, password)
+    kafka["security"]["sasl"] |= {"mechanism": "PLAIN", "username": STRANGER}
+    sidecar = launch(topics, kafka=kafka, delivery={"mode": mode}).working()
+    topics.send(good_events(200))
+    eventually(topics.settled, "the first outcomes")
+    before = topics.committed()
+
+    secure_kafka.withdraw(AclOperation.WRITE, topics.decisions)
+    topics.send(good_events(200, first=200))
+    unready = sidecar.becomes("not_authorised")
+    during = topics.committed()
+    secure_kafka.allow(AclOperation.WRITE, topics.decisions)
+    sidecar.becomes()
+    eventually(topics.settled, "a committed outcome of every event")
+
+    assert topics.decisions in unready.text
+    assert during == before
+    assert sorted(ids(topics.read(topics.decisions))) == sorted(f"e{at}" for at in range(400))
+    assert sidecar.stop() == 0

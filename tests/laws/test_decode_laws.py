@@ -12,17 +12,17 @@ from sidecar.config.settings import InputSettings, LimitSettings
 from sidecar.events import Decoded, RecordBatch
 from sidecar.pipeline.decode import EventDecoder
 from sidecar.pipeline.depth import json_too_deep, msgpack_too_deep
-from tests.event_samples import decoder, encoded, event, manifest, packed, records
-from tests.strategies import anything, headers, spoiled, values, wire_events
+from tests.event_samples import NUMBERS, decoder, encoded, event, manifest, packed, records
+from tests.strategies import anything, headers, requests_of, spoiled, values, wire_events
 
 GOOD = encoded(event())
 DECODERS = {
     (form, on_missing): EventDecoder(
-        manifest(),
+        manifest(inputs=(NUMBERS,)),
         InputSettings(format=form, on_missing=on_missing),
         LimitSettings(max_depth=6),
     )
-    for form in ("auto", "json", "msgpack", "cloudevents")
+    for form in ("auto", "json", "msgpack", "cloudevents", "oip")
     for on_missing in ("reject", "flag")
 }
 
@@ -111,6 +111,34 @@ def test_decoding_an_encoded_event_gives_it_back(
         else None
         for prediction in said
     ]
+
+
+@given(
+    st.sampled_from([DECODERS["auto", "flag"], DECODERS["oip", "flag"]]),
+    st.lists(
+        wire_events(gaps=True).flatmap(
+            lambda event: st.tuples(st.just(event), requests_of(event))
+        ),
+        max_size=4,
+    ),
+)
+def test_a_request_gives_the_columns_of_the_bare_event(
+    of: EventDecoder, pairs: list[tuple[dict[str, Any], dict[str, Any]]]
+) -> None:
+    bare = [{"id": event["id"], "features": event["features"]} for event, _ in pairs]
+
+    got = of.decode(records(*(encoded(request) for _, request in pairs)))
+
+    # Parameters may nest as they like, up to the limit.
+    refused = {each.row for each in got.rejections}
+    assert {each.code for each in got.rejections} <= {"too_deep"}
+    kept = [encoded(event) for row, event in enumerate(bare) if row not in refused]
+    wanted = DECODERS["auto", "flag"].decode(records(*kept)).events
+    assert got.events.ids == wanted.ids
+    assert got.events.event_time_ms.tolist() == wanted.event_time_ms.tolist()
+    np.testing.assert_array_equal(got.events.features.matrix, wanted.features.matrix)
+    assert got.events.features.text == wanted.features.text
+    assert got.events.upstream is None
 
 
 # --- depth -----------------------------------------------------------------------------------

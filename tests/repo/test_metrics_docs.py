@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from sidecar.telemetry.catalogue import CATALOGUE, Kind
+from sidecar.telemetry.catalogue import CATALOGUE
 from sidecar.telemetry.reference import reference
+from sidecar.telemetry.spec import Kind
 
 PAGE = Path(__file__).parents[2] / "docs" / "metrics.md"
 

@@ -9,7 +9,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-LOCKS = sorted((ROOT / "requirements").glob("*.txt"))
+PEERS = ROOT / "loadtests" / "drift"
+PEER_NAMES = ("evidently", "nannyml", "river")
+LOCKS = [
+    *sorted((ROOT / "requirements").glob("*.txt")),
+    *(PEERS / f"{name}.txt" for name in PEER_NAMES),
+]
 
 
 def normal(name: str) -> str:
@@ -19,6 +24,13 @@ def normal(name: str) -> str:
 def locked(path: Path) -> set[str]:
     lines = path.read_text(encoding="utf-8").splitlines()
     return {normal(line.split("==")[0]) for line in lines if "==" in line}
+
+
+def versions(path: Path) -> set[tuple[str, str]]:
+    """Give name and the rest, version and marker, of every distribution."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    found = (line.removesuffix(" \\").split("==", 1) for line in lines if "==" in line)
+    return {(normal(name), rest) for name, rest in found}
 
 
 def named(requirements: Iterable[str]) -> set[str]:
@@ -35,10 +47,26 @@ def test_a_runtime_has_at_most_25_distributions() -> None:
 def test_every_direct_dependency_is_locked() -> None:
     runtime = named(PROJECT["project"]["dependencies"])
     extras = named(chain(*PROJECT["project"]["optional-dependencies"].values()))
-    groups = named(chain(*PROJECT["dependency-groups"].values()))
+    groups = dict(PROJECT["dependency-groups"])
+    examples = named(groups.pop("examples"))
+    peers = {name: named(groups.pop(name)) for name in PEER_NAMES}
+    others = named(chain(*groups.values()))
 
     assert runtime <= locked(ROOT / "requirements" / "runtime.txt")
-    assert runtime | extras | groups <= locked(ROOT / "requirements" / "dev.txt")
+    assert runtime | extras | others <= locked(ROOT / "requirements" / "dev.txt")
+    assert runtime | examples <= locked(ROOT / "requirements" / "examples.txt")
+    for name, wanted in peers.items():
+        assert wanted <= locked(PEERS / f"{name}.txt")
+
+
+@pytest.mark.parametrize("name", ["demo", "dev", "examples"])
+def test_every_environment_runs_the_versions_of_the_runtime(name: str) -> None:
+    missing = versions(ROOT / "requirements" / "runtime.txt") - versions(
+        ROOT / "requirements" / f"{name}.txt"
+    )
+
+    # The converters of the examples need an older one; the sidecar never loads it.
+    assert {name for name, _ in missing} <= ({"protobuf"} if name == "examples" else set())
 
 
 @pytest.mark.parametrize("path", LOCKS, ids=lambda path: path.stem)

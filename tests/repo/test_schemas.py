@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -10,13 +10,21 @@ import pytest
 from click.testing import CliRunner
 from jsonschema import Draft202012Validator
 
+from sidecar.cli.schema import DOCUMENTS
 from sidecar.cli.schema import schema as schema_command
 from sidecar.config.describe import describe
-from sidecar.config.settings import FallbackSettings, OutcomeSettings, RuleSettings
+from sidecar.config.settings import (
+    FallbackSettings,
+    OutcomeSettings,
+    OutputSettings,
+    RuleSettings,
+)
 from sidecar.config.values import Address, ByteSize, Duration, Secret
 from sidecar.events import Decision, Reason, RejectCode, Rejection, ScoreBatch, Stage
 from sidecar.pipeline.decide import Decider
 from sidecar.pipeline.encode import ERROR_PREFIX, Encoder
+from sidecar.pipeline.oip import InferenceRequest, InputTensor
+from sidecar.pipeline.oip_response import OutputTensor, encode_response
 from sidecar.pipeline.schemas import (
     NAMES,
     DeadLetterHeaders,
@@ -25,7 +33,17 @@ from sidecar.pipeline.schemas import (
     schema_text,
 )
 from sidecar.pipeline.signature import WireEvent
-from tests.event_samples import decode, encoded, event, events, features, manifest, records
+from tests.event_samples import (
+    decode,
+    encoded,
+    event,
+    events,
+    features,
+    manifest,
+    records,
+    request,
+    tensor,
+)
 
 FOLDER = Path(__file__).parents[2] / "schemas"
 ENCODER = Encoder(manifest(), "credit.decisions", "credit.dead-letters", "1.2.3")
@@ -41,7 +59,9 @@ def test_the_committed_schema_is_the_generated_one(name: str) -> None:
 
 
 def test_no_schema_is_committed_that_nothing_generates() -> None:
-    assert {path.stem for path in FOLDER.glob("*.json")} == set(NAMES)
+    assert {path.name for path in FOLDER.iterdir()} == {
+        each.file for each in DOCUMENTS.values()
+    }
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -49,7 +69,9 @@ def test_a_schema_is_a_schema(name: str) -> None:
     Draft202012Validator.check_schema(schema(name))
 
 
-@pytest.mark.parametrize("struct", [PredictionEvent, DeadLetterHeaders])
+@pytest.mark.parametrize(
+    "struct", [PredictionEvent, DeadLetterHeaders, InferenceRequest, InputTensor, OutputTensor]
+)
 def test_every_field_of_a_schema_is_described(struct: type[msgspec.Struct]) -> None:
     assert set(describe(struct)) == set(struct.__struct_fields__)
 
@@ -93,7 +115,41 @@ def test_an_event_that_the_schema_refuses_is_refused(sample: Any) -> None:
     assert len(decode(encoded(sample)).rejections) == 1
 
 
-def test_decisions_of_all_sorts_keep_to_their_schema() -> None:
+@pytest.mark.parametrize(
+    "sample",
+    [
+        request(),
+        {**request(), "parameters": {"x": 1}, "outputs": [{"name": "score"}]},
+        request(verified=tensor("verified", "BOOL", None, shape=[1, 1])),
+        request(age=tensor("age", "UINT8", [40], shape=[1, 1])),
+    ],
+    ids=str,
+)
+def test_a_request_that_the_schema_allows_is_decoded(sample: dict[str, Any]) -> None:
+    assert valid("inference-request", json.loads(encoded(sample)))
+    assert decode(encoded(sample), format="oip").rejections == []
+
+
+@pytest.mark.parametrize(
+    "sample",
+    [
+        {"id": "e-1"},
+        {**request(), "id": 7},
+        request(age=tensor("age", "FP16", 40)),
+        request(age=tensor("age", "INT64", 40, shape=[1, 1, 1])),
+        request(age=tensor("age", "INT64", 40, shape=[-1])),
+        request(age=tensor("age", "INT64", {})),
+        request(age={"name": "age"}),
+    ],
+    ids=str,
+)
+def test_a_request_that_the_schema_refuses_is_refused(sample: Any) -> None:
+    assert not valid("inference-request", json.loads(encoded(sample)))
+    assert len(decode(encoded(sample), format="oip").rejections) == 1
+
+
+@pytest.mark.parametrize("form", ["decision", "oip"])
+def test_decisions_of_all_sorts_keep_to_their_schema(form: Literal["decision", "oip"]) -> None:
     rules = [RuleSettings(name="large", when={"amount": {"gt": 100}}, label="review", score=1)]
     fallback = FallbackSettings(rules=rules, default=OutcomeSettings())
     sorts = [event(prediction={}), features(amount=500.0), event(time="9999-01-01T00:00:00Z")]
@@ -101,12 +157,17 @@ def test_decisions_of_all_sorts_keep_to_their_schema() -> None:
     reasons = [Reason.UPSTREAM, Reason.MODEL_ERROR, Reason.CIRCUIT_OPEN, Reason.CONFIDENT]
     said = np.array([0.1, 0.2, np.nan, 0.9])
     scores = ScoreBatch(np.ones(4, np.int32), said, said, np.array(reasons, np.uint8))
+    encoder = Encoder(
+        manifest(), "decisions", "dead-letters", "1.2.3", OutputSettings(format=form)
+    )
 
-    (part,) = ENCODER.decisions(Decider(manifest(), fallback, 0.5).decide(batch, scores))
+    (part,) = encoder.decisions(Decider(manifest(), fallback, 0.5).decide(batch, scores))
 
     decisions = [json.loads(value or b"") for value in part.values]
-    assert [each["source"] for each in decisions] == ["upstream", "rule", "default", "model"]
-    assert all(valid("decision", each) for each in decisions)
+    parts = [each.get("parameters", each) for each in decisions]
+    assert [each["source"] for each in parts] == ["upstream", "rule", "default", "model"]
+    name = "inference-response" if form == "oip" else "decision"
+    assert all(valid(name, each) for each in decisions)
 
 
 @pytest.mark.parametrize(
@@ -118,6 +179,30 @@ def test_a_decision_with_another_value_is_refused(changed: dict[str, str]) -> No
 
     assert valid("decision", msgspec.to_builtins(good))
     assert not valid("decision", msgspec.to_builtins(good) | changed)
+
+
+@pytest.mark.parametrize(
+    ("changed", "of_parameters"),
+    [
+        ({"outputs": [{"name": "other"}]}, {}),
+        ({"outputs": [tensor("score", "FP64", 0.5, 0.5, shape=[1])]}, {}),
+        ({"outputs": [tensor("score", "FP64", 0.5, shape=[1, 1])]}, {}),
+        ({"outputs": [tensor("score", "FP32", 0.5, shape=[1])]}, {}),
+        ({}, {"source": "oracle"}),
+        ({}, {"event_time": "noon"}),
+    ],
+)
+def test_a_response_with_another_value_is_refused(
+    changed: dict[str, Any], of_parameters: dict[str, str]
+) -> None:
+    decision = Decision(
+        "d-1", "e-1", "2026-11-01T12:00:00.000Z", "m", "1", "model", "confident"
+    )
+    good = json.loads(encode_response(decision))
+    parameters = {"parameters": good["parameters"] | of_parameters}
+
+    assert valid("inference-response", good)
+    assert not valid("inference-response", json.loads(encoded(good | parameters | changed)))
 
 
 def test_headers_of_dead_letters_and_stubs_keep_to_their_schema() -> None:
@@ -237,9 +322,10 @@ def test_the_command_prints_one_or_all_or_writes_files(tmp_path: Path) -> None:
         return result.output
 
     assert output("decision") == schema_text("decision")
-    assert json.loads(output()) == {name: schema(name) for name in NAMES}
+    assert output("asyncapi").startswith("asyncapi: 3.")
+    assert json.loads(output()) == {name: each.tree() for name, each in DOCUMENTS.items()}
     assert output("--write", str(tmp_path / "schemas")) == ""
     assert {path.name: path.read_text() for path in (tmp_path / "schemas").iterdir()} == {
-        f"{name}.json": schema_text(name) for name in NAMES
+        each.file: each.text() for each in DOCUMENTS.values()
     }
     assert CliRunner().invoke(schema_command, ["nonsense"]).exit_code == 2

@@ -17,7 +17,7 @@ class Severity(StrEnum):
     WARNING = "warning"
     """It works, and hardly as it is meant."""
     NOTE = "note"
-    """Something could not be checked."""
+    """Something could not be checked, or is good to know."""
 
 
 class Spot(NamedTuple):

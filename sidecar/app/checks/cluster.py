@@ -3,9 +3,11 @@
 from collections.abc import Iterator, Sequence
 
 from sidecar.adapters.kafka_facts import Door, Right
+from sidecar.adapters.schema_registry import NOT_SET_UP, REFUSED, UNREACHABLE
 from sidecar.app.checks.check import Check, Severity, Spot
 from sidecar.app.checks.fit import MANY_BYTES
 from sidecar.app.checks.meeting import Meeting
+from sidecar.config.defaults import transactional_prefix
 
 _SECURITY = "$.kafka.security"
 _SERVERS = "$.kafka.bootstrap_servers"
@@ -126,13 +128,57 @@ def clocks_differ(meeting: Meeting) -> Iterator[Spot]:
         yield Spot(_SERVERS, message)
 
 
+def transactions_are_not_allowed(meeting: Meeting) -> Iterator[Spot]:
+    """The user has no right to the transactional ids of `exactly_once`."""
+    if meeting.cluster.may_transact is False:
+        prefix = transactional_prefix(meeting.settings)
+        message = f"this user lacks `Write` on transactional ids that begin with `{prefix}`"
+        yield Spot("$.delivery.mode", message)
+
+
+def transactions_need_many_connections(meeting: Meeting) -> Iterator[Spot]:
+    """`exactly_once`: one process may get more input partitions than it should have."""
+    delivery, events = meeting.settings.delivery, meeting.seen.get("events")
+    if delivery.mode != "exactly_once" or events is None:
+        return
+    if events.partitions > delivery.max_partitions:
+        message = (
+            f"the last replica that runs gets all {events.partitions} partitions, with a"
+            f" producer each; at most {delivery.max_partitions} are meant for one process"
+        )
+        yield Spot("$.delivery.max_partitions", message)
+
+
 def all_windows_need_much_memory(meeting: Meeting) -> Iterator[Spot]:
-    """The windows of all input partitions take more than 256 MiB, when one process has all."""
+    """The windows of all input partitions, which each process may hold, pass 256 MiB."""
     events = meeting.seen.get("events")
     total = meeting.window_bytes * events.partitions if events is not None else 0
     if total > MANY_BYTES.bytes >= meeting.window_bytes and events is not None:
         message = f"{events.partitions} partitions take up to {total >> 20:,} MiB"
         yield Spot("$.monitors.windows", message)
+
+
+# --- the schema registry ---------------------------------------------------------------------
+
+
+def registry_cannot_be_reached(meeting: Meeting) -> Iterator[Spot]:
+    """The schema registry gives no answer, or one that no registry gives."""
+    yield from _registry(meeting, UNREACHABLE, "$.registry.url")
+
+
+def registry_refuses(meeting: Meeting) -> Iterator[Spot]:
+    """The schema registry does not let this user read schemas."""
+    yield from _registry(meeting, REFUSED, "$.registry")
+
+
+def registry_credentials_cannot_be_read(meeting: Meeting) -> Iterator[Spot]:
+    """The registry's password or a certificate is not where the config says."""
+    yield from _registry(meeting, NOT_SET_UP, "$.registry")
+
+
+def _registry(meeting: Meeting, reason: str, path: str) -> Iterator[Spot]:
+    if meeting.registry is not None and meeting.registry[0] == reason:
+        yield Spot(path, meeting.registry[1])
 
 
 # --- what could not be checked ---------------------------------------------------------------
@@ -167,7 +213,14 @@ CLUSTER_CHECKS: Sequence[Check[Meeting]] = (
     Check(group_has_strangers, _W, "use a group of its own"),
     Check(session_timeout_is_refused, _E, "choose one within these bounds"),
     Check(clocks_differ, _W, "set the clocks by NTP"),
-    Check(all_windows_need_much_memory, _W, "run more replicas, or use a longer `pane`"),
+    Check(transactions_are_not_allowed, _E, "grant `Write` on them, as a prefix"),
+    Check(transactions_need_many_connections, _W, "raise it, or use `at_least_once`"),
+    Check(all_windows_need_much_memory, _W, "use a longer `pane`, or shorter windows"),
+    Check(
+        registry_cannot_be_reached, _E, "check host, port, path and network; `http` or `https`"
+    ),
+    Check(registry_refuses, _E, "check username and secret, and the right to read schemas"),
+    Check(registry_credentials_cannot_be_read, _E, "mount or set it where the sidecar runs"),
     Check(time_ran_out, _E, "give `--timeout` more, or look at the brokers"),
     Check(question_got_no_answer, _N, "grant `Describe` and `DescribeConfigs` on the cluster"),
 )

@@ -3,8 +3,13 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from sidecar.adapters.schema_registry import MEND_EXTRA
 from sidecar.app.checks.check import Check, Severity, Spot
-from sidecar.config.settings import DeliverySettings, DriftSettings, SidecarSettings
+from sidecar.config.settings import (
+    CloudEventSettings,
+    DeliverySettings,
+    SidecarSettings,
+)
 from sidecar.config.values import Duration
 
 _LOOPBACK = ("127.", "::1", "localhost")
@@ -25,6 +30,8 @@ class Plan:
     """As loaded: names that were left open are still open."""
     cpus: int
     """Processors that this process may use."""
+    missing: Sequence[str] = ()
+    """Packages that a schema registry needs and that are not installed."""
 
 
 # --- security ------------------------------------------------------------------------------
@@ -47,10 +54,40 @@ def certificates_are_not_matched(plan: Plan) -> Iterator[Spot]:
 
 
 def admin_is_open(plan: Plan) -> Iterator[Spot]:
-    """The admin listener, which asks nobody who they are, is not on loopback."""
-    admin = plan.settings.http.admin
-    if not admin.host.startswith(_LOOPBACK):
+    """The admin listener asks nobody who they are, and is not on loopback."""
+    admin, token = plan.settings.http.admin, plan.settings.http.admin_token
+    if token is None and not admin.host.startswith(_LOOPBACK):
         yield Spot("$.http.admin", f"`{admin}` shows the status page to the whole network")
+
+
+def registry_password_goes_in_clear(plan: Plan) -> Iterator[Spot]:
+    """The registry's password is sent without TLS: whoever sees the traffic has it."""
+    registry = plan.settings.registry
+    if (
+        registry is not None
+        and registry.password is not None
+        and not registry.url.startswith("https:")
+    ):
+        yield Spot("$.registry.url", "`http` sends user and password in clear")
+
+
+# --- schema registry -------------------------------------------------------------------------
+
+
+def registry_extra_is_missing(plan: Plan) -> Iterator[Spot]:
+    """A registry is configured, and packages that it needs are not installed."""
+    if plan.settings.registry is not None and plan.missing:
+        yield Spot("$.registry", f"not installed: {', '.join(plan.missing)}")
+
+
+def registry_outlasts_the_shutdown(plan: Plan) -> Iterator[Spot]:
+    """A question to the registry may take longer than the shutdown has for work in flight."""
+    registry, shutdown = plan.settings.registry, plan.settings.limits.shutdown
+    if registry is not None and registry.timeout.ms > shutdown.ms - _CLOSING.ms:
+        message = (
+            f"`{registry.timeout}` is more than `{shutdown}` less `{_CLOSING}` for closing"
+        )
+        yield Spot("$.registry.timeout", message)
 
 
 # --- limits and time-outs --------------------------------------------------------------------
@@ -165,20 +202,31 @@ def _entry_always_holds(name: object, asked: object) -> bool:
 
 
 def setting_has_no_effect(plan: Plan) -> Iterator[Spot]:
-    """A setting that this version reads and does not use is given a value of its own."""
+    """A setting that has no effect, here or in this version, is given a value of its own."""
     settings = plan.settings
-    drift, default = settings.monitors.drift, DriftSettings()
-    interval = settings.delivery.transaction_interval
+    drift = settings.monitors.drift
+    delivery, plain = settings.delivery, DeliverySettings()
+    loose = delivery.mode == "at_least_once"
     changed = {
-        "$.topics.signals": settings.topics.signals != "",
-        "$.topics.state": settings.topics.state != "",
-        "$.delivery.transaction_interval": interval != DeliverySettings().transaction_interval,
-        "$.monitors.drift.delta": drift.delta != default.delta,
-        "$.monitors.drift.hold": drift.hold != default.hold,
+        "$.topics.signals": settings.topics.signals != "" and drift.signals == "none",
+        "$.topics.state": settings.topics.state != "" and settings.monitors.state == "memory",
+        "$.delivery.transaction_interval": loose
+        and delivery.transaction_interval != plain.transaction_interval,
+        "$.delivery.max_partitions": loose and delivery.max_partitions != plain.max_partitions,
+        "$.delivery.commit_interval": not loose
+        and delivery.commit_interval != plain.commit_interval,
     }
     for path, is_changed in changed.items():
         if is_changed:
-            yield Spot(path, "is reserved: this version does nothing with it")
+            yield Spot(path, "is read, and nothing is done with it here")
+
+
+def envelope_is_switched_off(plan: Plan) -> Iterator[Spot]:
+    """Attributes of CloudEvents are given, and decisions are written without an envelope."""
+    output = plan.settings.output
+    if output.envelope == "none" and output.cloudevents != CloudEventSettings():
+        message = "attributes that no decision gets: `output.envelope` is `none`"
+        yield Spot("$.output.cloudevents", message)
 
 
 def lateness_exceeds_the_windows(plan: Plan) -> Iterator[Spot]:
@@ -201,7 +249,10 @@ _E, _W = Severity.ERROR, Severity.WARNING
 CONFIG_CHECKS: Sequence[Check[Plan]] = (
     Check(credentials_go_in_clear, _E, "write `protocol: sasl_ssl`, and use the TLS listener"),
     Check(certificates_are_not_matched, _W, "have the brokers' names put into certificates"),
-    Check(admin_is_open, _W, "write `127.0.0.1:9465`, and reach it by a tunnel"),
+    Check(admin_is_open, _W, "write `127.0.0.1:9465`, or ask for `http.admin_token`"),
+    Check(registry_password_goes_in_clear, _E, "write `https:`, and use the TLS listener"),
+    Check(registry_extra_is_missing, _E, MEND_EXTRA),
+    Check(registry_outlasts_the_shutdown, _W, "lower it, or raise `limits.shutdown`"),
     Check(listeners_share_a_port, _E, "give each listener its own port"),
     Check(in_flight_is_below_a_batch, _W, "raise it to a few batches, or lower the batch"),
     Check(shutdown_outlasts_the_grace, _W, "shorten it, or raise the pod's grace period"),
@@ -213,6 +264,7 @@ CONFIG_CHECKS: Sequence[Check[Plan]] = (
     Check(rule_is_never_reached, _W, "move it up, or remove it"),
     Check(cache_is_never_asked, _W, "remove it, or make that rule the default"),
     Check(setting_has_no_effect, _W, "remove it"),
+    Check(envelope_is_switched_off, _W, "write `envelope: cloudevents`, or remove them"),
     Check(lateness_exceeds_the_windows, _W, "shorten it to the longest window"),
     Check(no_feature_is_watched, _W, "write `all`, or name features"),
 )

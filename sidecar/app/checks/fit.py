@@ -9,10 +9,14 @@ from sidecar.app.checks.check import Check, Severity, Spot
 from sidecar.bundle.load import Bundle
 from sidecar.bundle.manifest import Feature, Task
 from sidecar.config.settings import OutcomeSettings, SidecarSettings
-from sidecar.config.values import ByteSize
+from sidecar.config.values import ByteSize, Duration
+from sidecar.monitors.reference import compared_kind
 
 MANY_BYTES = ByteSize(256 << 20)
 """Memory for windows that is more than most people mean to give to a sidecar."""
+
+# What the process takes with a small model and nothing to do: 95 MiB, measured.
+_BASE_BYTES = 95 << 20
 
 _NESTING = ("any", "all", "not")
 _LOWER, _UPPER = ("gt", "ge"), ("lt", "le")
@@ -31,6 +35,10 @@ class Fit:
     """Of confidence, as resolved."""
     window_bytes: int
     """Memory that the windows of one input partition take when every pane has events."""
+    model_bytes: int
+    """Size of the model's file."""
+    memory_bytes: int | None
+    """Memory that this process may use; None when it is not known."""
 
     @property
     def regression(self) -> bool:
@@ -182,6 +190,33 @@ def on_missing_has_no_effect(fit: Fit) -> Iterator[Spot]:
         yield Spot("$.input.on_missing", message)
 
 
+def windows_were_not_measured(fit: Fit) -> Iterator[Spot]:
+    """The rows of the bundle have a time, and it was built for windows of other lengths."""
+    built = {each.length_ms for each in fit.bundle.reference.calibration}
+    others = [str(length) for length in fit.settings.monitors.windows if length.ms not in built]
+    if built and others:
+        lengths = ", ".join(str(Duration(ms)) for ms in sorted(built))
+        message = f"the bundle was built for windows of {lengths}, not of {', '.join(others)}"
+        yield Spot("$.monitors.windows", message)
+
+
+def windows_are_uncalibrated(fit: Fit) -> Iterator[Spot]:
+    """How much windows differ without drift: the bundle's rows are too few, or timeless."""
+    monitors, reference = fit.settings.monitors, fit.bundle.reference
+    if not reference.calibration:
+        yield Spot("$.monitors.windows", "uncalibrated: the reference rows have no time")
+    kind = compared_kind(monitors.reference, fit.bundle.slots)
+    unknown = {
+        each.length_ms
+        for each in reference.calibration
+        if each.reference == kind and each.subjects is None
+    }
+    few = [str(length) for length in monitors.windows if length.ms in unknown]
+    if few:
+        message = f"uncalibrated: the bundle has too few windows of {', '.join(few)}"
+        yield Spot("$.monitors.windows", message)
+
+
 def windows_need_much_memory(fit: Fit) -> Iterator[Spot]:
     """The windows of one input partition take more than 256 MiB: panes times counts."""
     if fit.window_bytes > MANY_BYTES.bytes:
@@ -189,6 +224,22 @@ def windows_need_much_memory(fit: Fit) -> Iterator[Spot]:
         panes = monitors.windows[-1].ms // monitors.pane.ms
         message = f"{panes:,} panes take up to {fit.window_bytes >> 20:,} MiB per partition"
         yield Spot("$.monitors.windows", message)
+
+
+def memory_is_short(fit: Fit) -> Iterator[Spot]:
+    """What the process surely needs is more than it may use on the machine of the check."""
+    needs = {
+        "$.model.bundle": _BASE_BYTES + fit.model_bytes,
+        "$.monitors.windows": fit.window_bytes,
+        "$.kafka.fetch_max_bytes": fit.settings.kafka.fetch_max_bytes.bytes,
+    }
+    whole, limit = sum(needs.values()), fit.memory_bytes
+    if limit is not None and whole > limit:
+        message = (
+            f"program, model, one partition's windows and one fetch take {whole >> 20:,} MiB,"
+            f" and {limit >> 20:,} MiB are allowed"
+        )
+        yield Spot(max(needs, key=lambda path: needs[path]), message)
 
 
 _W = Severity.WARNING
@@ -203,6 +254,13 @@ FIT_CHECKS: Sequence[Check[Fit]] = (
     Check(rule_can_never_hold, _W, "swap the bounds, or use `any`"),
     Check(category_was_never_seen, _W, "check its spelling against `sidecar bundle inspect`"),
     Check(on_missing_has_no_effect, _W, "remove it"),
+    Check(windows_were_not_measured, _W, "build the bundle with these `--windows`"),
+    Check(
+        windows_are_uncalibrated,
+        Severity.NOTE,
+        "build the bundle with `--time`, from ten windows of 200 rows or more",
+    ),
     Check(windows_need_much_memory, _W, "use a longer `pane`, or shorter windows"),
+    Check(memory_is_short, _W, "raise the memory limit, or lower this setting"),
 )
 """In the order of the reference page."""

@@ -13,7 +13,7 @@ import pytest
 
 from sidecar.adapters.http import HttpServer
 from sidecar.config.settings import HttpSettings
-from sidecar.config.values import Address
+from sidecar.config.values import Address, Secret
 from sidecar.errors import Finding, UserError
 from sidecar.telemetry.status import Cause, StatusView, Verdict
 from tests.telemetry_samples import StaticSurface, status
@@ -59,6 +59,54 @@ def ask(
             await server.close(5)
 
     return asyncio.run(steps())
+
+
+# --- the token -----------------------------------------------------------------------------
+
+GUARDED = msgspec.structs.replace(FREE, admin_token=Secret(env="TOKEN"))
+
+
+def ask_guarded(path: str, environ: dict[str, str], *headers: str) -> list[int]:
+    """Ask with each of these headers; give the status codes."""
+
+    async def steps() -> list[int]:
+        server = HttpServer(GUARDED, StaticSurface(), environ)
+        await server.start()
+        try:
+            url = f"http://{server.addresses.admin}{path}"
+            return [await asyncio.to_thread(code_of, url, header) for header in headers]
+        finally:
+            await server.close(5)
+
+    return asyncio.run(steps())
+
+
+def code_of(url: str, authorization: str) -> int:
+    headers = {"Authorization": authorization} if authorization else {}
+    try:
+        with urlopen(Request(url, headers=headers), timeout=5) as reply:  # noqa: S310
+            return int(reply.status)
+    except HTTPError as error:
+        with error:
+            return error.code
+
+
+@pytest.mark.parametrize("path", ["/", "/api/v1/status"])
+def test_the_page_and_the_api_answer_only_who_knows_the_token(path: str) -> None:
+    shown = ("", "Bearer wrong", "Bearer", "Basic s3cret", "Bearer s3cret", "bearer  s3cret")
+
+    assert ask_guarded(path, {"TOKEN": "s3cret"}, *shown) == [401, 401, 401, 401, 200, 200]
+
+
+@pytest.mark.parametrize("path", ["/livez", "/readyz"])
+def test_probes_never_ask_for_a_token(path: str) -> None:
+    assert ask_guarded(path, {"TOKEN": "s3cret"}, "") == [200]
+
+
+@pytest.mark.parametrize("environ", [{}, {"TOKEN": ""}], ids=["missing", "empty"])
+def test_without_its_token_the_listener_does_not_open(environ: dict[str, str]) -> None:
+    with pytest.raises(UserError, match=r"http.admin_token"):
+        ask_guarded("/", environ, "")
 
 
 # --- probes --------------------------------------------------------------------------------

@@ -3,9 +3,9 @@
 import json
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
+from pyarrow import parquet  # type: ignore[import-untyped]
 
 from sidecar.adapters.replay_lines import record_lines
 from sidecar.adapters.replay_outputs import dead_letters_file, decisions_file, whole_file
@@ -42,7 +42,6 @@ def test_lines_of_decisions_are_the_bytes_of_the_topic(tmp_path: Path) -> None:
 
 
 def test_parquet_has_a_column_for_all_that_a_decision_says(tmp_path: Path) -> None:
-    parquet: Any = pytest.importorskip("pyarrow.parquet", reason="needs the extra parquet")
     with decisions_file(tmp_path / "d.parquet") as output:
         output.write(batch(), part([DECISION, BARE]))
 
@@ -85,7 +84,6 @@ def test_parquet_has_a_column_for_all_that_a_decision_says(tmp_path: Path) -> No
 
 
 def test_a_parquet_file_without_a_decision_has_its_columns(tmp_path: Path) -> None:
-    parquet: Any = pytest.importorskip("pyarrow.parquet", reason="needs the extra parquet")
     with decisions_file(tmp_path / "d.parquet"):
         pass
 

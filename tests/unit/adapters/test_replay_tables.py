@@ -8,16 +8,15 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pyarrow as arrow  # type: ignore[import-untyped]
 import pytest
+from pyarrow import parquet
 
 from sidecar.adapters.replay_rows import TableColumns, converted, instant
 from sidecar.adapters.replay_tables import TableFile
 from sidecar.bundle.manifest import Feature, FeatureType
 from sidecar.errors import Finding, UserError
 from sidecar.events import RecordBatch
-
-arrow: Any = pytest.importorskip("pyarrow", reason="needs the extra parquet")
-parquet: Any = pytest.importorskip("pyarrow.parquet", reason="needs the extra parquet")
 
 NAN = float("nan")
 NOON = "2026-03-01T12:00:00Z"

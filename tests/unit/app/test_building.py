@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from tests.bundle_factory import (
 )
 from tests.onnx_graphs import FLOAT, graph_bytes
 
+HOUR_MS = 3_600_000
 DATA = Path(__file__).parents[2] / "data"
 Outputs = list[Any]
 Read = Callable[[Outputs], NDArray[np.float64]]
@@ -234,6 +236,95 @@ def test_progress_is_told_in_rows(tmp_path: Path) -> None:
     build_bundle(request(tmp_path, CASES[0]), lambda done, of: told.append((done, of)))
 
     assert told == [(569, 569)]
+
+
+# --- time ------------------------------------------------------------------------------------
+
+MONDAY = datetime(2026, 1, 5, tzinfo=UTC)
+
+
+def timed_request(folder: Path, weeks: int, rows_per_hour: int, **changes: Any) -> BuildRequest:
+    """Rows of some weeks for a model of two features."""
+    random = np.random.default_rng(1)
+    hours = weeks * 168
+    with (folder / "rows.csv").open("w") as file:
+        file.write("a,b,seen\n")
+        for hour in range(hours):
+            for a, b in random.normal(size=(rows_per_hour, 2)).round(3).tolist():
+                file.write(f"{a},{b},{MONDAY + timedelta(hours=hour):%Y-%m-%dT%H:%M:%SZ}\n")
+    wanted: dict[str, Any] = {
+        "model": model(folder, "Softmax"),
+        "reference": folder / "rows.csv",
+        "out": folder / "out",
+        "name": "tiny",
+        "version": "1",
+        "created": "2026-01-01T00:00:00Z",
+        "answers": AnswerChoice(labels=("no", "yes")),
+        "columns": ColumnChoice(time="seen", features=("a", "b")),
+        **changes,
+    }
+    return BuildRequest(**wanted)
+
+
+def test_windows_of_the_wanted_lengths_are_calibrated(tmp_path: Path) -> None:
+    request = timed_request(tmp_path, 1, 50, windows_ms=(6 * HOUR_MS, 24 * HOUR_MS))
+
+    bundle = build_bundle(request)
+
+    found = bundle.reference.calibration
+    assert [(each.length_ms, each.windows, each.records) for each in found] == [
+        (6 * HOUR_MS, 28, 300),
+        (24 * HOUR_MS, 7, 1_200),
+    ]
+    card = (tmp_path / "out" / "CARD.md").read_text()
+    assert "| 6h | calibrated on 28 windows of about 300 rows: overdispersion 1.0 to " in card
+    assert "| 24h | uncalibrated: 7 windows, 10 with 200 rows or more are needed |" in card
+    assert "| Reference | 8,400 rows, 2026-01-05 to 2026-01-11 |" in card
+
+
+def test_a_seasonal_reference_travels_with_the_bundle(tmp_path: Path) -> None:
+    request = timed_request(tmp_path, 2, 100, windows_ms=(24 * HOUR_MS,), seasonal=True)
+
+    bundle = build_bundle(request)
+
+    assert bundle.slots is not None
+    assert bundle.slots.shape[0] == 168
+    assert "seasonal.npy" in bundle.manifest.files
+    assert [each.reference for each in bundle.reference.calibration] == ["overall", "seasonal"]
+    card = (tmp_path / "out" / "CARD.md").read_text()
+    assert "| 24h, by hour of the week | calibrated on 14 windows of about 2,400 rows" in card
+
+
+def test_hours_with_too_few_rows_are_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(UserError) as refused:
+        build_bundle(timed_request(tmp_path, 1, 100, seasonal=True))
+
+    (finding,) = refused.value.findings
+    assert finding.path == "--seasonal"
+    assert "200 rows in each hour of the week; too few: Monday 00:00 (100)" in finding.message
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("option", "asked"),
+    [("--seasonal", {"seasonal": True}), ("--windows", {"windows_ms": (1,)})],
+)
+def test_what_goes_by_time_needs_a_time_column(
+    tmp_path: Path, option: str, asked: dict[str, Any]
+) -> None:
+    request = timed_request(tmp_path, 1, 1, columns=ColumnChoice(features=("a", "b")), **asked)
+
+    with pytest.raises(UserError, match=f"{option}: needs the time of the reference rows"):
+        build_bundle(request)
+
+
+def test_a_time_that_is_none_is_refused_with_its_row(tmp_path: Path) -> None:
+    request = timed_request(tmp_path, 1, 1)
+    rows = request.reference.read_text().splitlines()
+    request.reference.write_text("\n".join([*rows[:3], "1,2,soon", *rows[4:]]))
+
+    with pytest.raises(UserError, match="row 3 of `seen` holds `soon`, which is no instant"):
+        build_bundle(request)
 
 
 # --- refusals --------------------------------------------------------------------------------

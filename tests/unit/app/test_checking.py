@@ -1,8 +1,11 @@
 """What `check` finds in config files and bundles: every check is provoked by one config."""
 
+import ast
 import hashlib
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,7 +23,7 @@ from sidecar.app.checks.meeting import Meeting
 from sidecar.app.checks.reference import reference
 from sidecar.app.checks.topics import TOPIC_CHECKS
 from sidecar.bundle.signature import ColumnChoice
-from tests.bundle_factory import build_credit_bundle
+from tests.bundle_factory import build_credit_bundle, credit_rows
 from tests.fakes import FakeClock
 from tests.unit.config.conftest import overlay
 
@@ -28,6 +31,9 @@ DOCS = Path(__file__).parents[3] / "docs"
 DATA = Path(__file__).parents[2] / "data"
 SASL = {"mechanism": "PLAIN", "username": "app", "password": {"env": "PASSWORD"}}
 LABELLED = {"label": "review"}
+BASIC = {"username": "credit", "password": {"env": "REGISTRY"}}
+UNCALIBRATED = "windows-are-uncalibrated"
+NO_EXTRA = "registry-extra-is-missing"
 
 
 @pytest.fixture(scope="module")
@@ -71,8 +77,9 @@ async def problems(path: Path, tree: object) -> list[Problem]:
 
 
 async def found(folder: Path, tree: object) -> list[tuple[str, str]]:
-    """Give the check and the setting of each problem."""
-    return [(p.check, p.path) for p in await problems(folder / "sidecar.yaml", tree)]
+    """Give the check and the setting of each problem, but for what every small bundle has."""
+    told = await problems(folder / "sidecar.yaml", tree)
+    return [(p.check, p.path) for p in told if p.check != UNCALIBRATED]
 
 
 def rules(*conditions: object, label: str = "review", **more: object) -> dict[str, object]:
@@ -100,6 +107,14 @@ CONFIG_CASES: dict[str, tuple[dict[str, Any], str]] = {
         "$.kafka.security.check_hostname",
     ),
     "admin-is-open": ({"http": {"admin": "0.0.0.0:9465"}}, "$.http.admin"),
+    "registry-password-goes-in-clear": (
+        {"registry": {"url": "http://registry:8081", **BASIC}},
+        "$.registry.url",
+    ),
+    "registry-outlasts-the-shutdown": (
+        {"registry": {"url": "http://registry:8081", "timeout": "21s"}},
+        "$.registry.timeout",
+    ),
     "listeners-share-a-port": ({"http": {"admin": "127.0.0.1:9464"}}, "$.http.admin"),
     "in-flight-is-below-a-batch": (
         {"limits": {"in_flight_records": 4_095}},
@@ -129,8 +144,12 @@ CONFIG_CASES: dict[str, tuple[dict[str, Any], str]] = {
         "$.fallback.cache",
     ),
     "setting-has-no-effect": (
-        {"monitors": {"drift": {"hold": "10m"}}},
-        "$.monitors.drift.hold",
+        {"topics": {"signals": "told"}, "monitors": {"drift": {"signals": "none"}}},
+        "$.topics.signals",
+    ),
+    "envelope-is-switched-off": (
+        {"output": {"cloudevents": {"source": "/loans"}}},
+        "$.output.cloudevents",
     ),
     "lateness-exceeds-the-windows": (
         {"monitors": {"windows": ["5m"]}},
@@ -161,6 +180,13 @@ async def test_a_check_of_the_config_finds_its_case(
         pytest.param(
             {"http": {"metrics": "10.0.0.1:9000", "admin": "127.0.0.1:9000"}},
             id="one port of two hosts",
+        ),
+        pytest.param(
+            {"output": {"envelope": "cloudevents", "cloudevents": {"source": "/loans"}}},
+            id="decisions in an envelope",
+        ),
+        pytest.param(
+            {"registry": {"url": "https://registry/schemas", **BASIC}}, id="registry over tls"
         ),
         pytest.param({"limits": {"shutdown": "29s"}}, id="a second before the grace ends"),
         pytest.param({"kafka": {"session_timeout": "6s"}}, id="the shortest usual session"),
@@ -233,10 +259,20 @@ FIT_CASES: dict[str, tuple[str, dict[str, Any], str]] = {
         rules({"not": {"segment": ["gold", "sliver"]}}),
         "$.fallback.rules[0].when.not.segment",
     ),
-    "windows-need-much-memory": (
+    "windows-were-not-measured": (
         "credit",
+        {"monitors": {"windows": ["5m", "30m", "1h"]}},
+        "$.monitors.windows",
+    ),
+    "windows-need-much-memory": (
+        "diabetes",
         {"monitors": {"pane": "1s", "windows": ["30d"]}},
         "$.monitors.windows",
+    ),
+    "memory-is-short": (
+        "credit",
+        {"kafka": {"fetch_max_bytes": "1000000GiB"}},
+        "$.kafka.fetch_max_bytes",
     ),
 }
 
@@ -248,6 +284,30 @@ async def test_a_check_of_the_fit_finds_its_case(
     name, changes, path = FIT_CASES[check]
 
     assert await found(tmp_path, config(bundles / name, changes)) == [(check, path)]
+
+
+@pytest.mark.parametrize(
+    ("bundle", "message"),
+    [
+        ("diabetes", "uncalibrated: the reference rows have no time"),
+        ("credit", "uncalibrated: the bundle has too few windows of 5m, 24h"),
+    ],
+)
+async def test_a_bundle_without_calibration_is_told_and_is_no_fault(
+    bundles: Path, tmp_path: Path, bundle: str, message: str
+) -> None:
+    tree = config(bundles / bundle, {"monitors": {"windows": ["5m", "24h"]}})
+
+    (told,) = await problems(tmp_path / "sidecar.yaml", tree)
+
+    assert (told.check, told.severity, told.message) == (UNCALIBRATED, Severity.NOTE, message)
+
+
+async def test_a_calibrated_bundle_has_nothing_to_tell(tmp_path: Path) -> None:
+    build_credit_bundle(tmp_path, rows=credit_rows(28 * 250))
+    tree = config(tmp_path / "credit", {"monitors": {"windows": ["24h"]}})
+
+    assert await problems(tmp_path / "sidecar.yaml", tree) == []
 
 
 async def test_on_missing_without_a_required_feature_has_no_effect(tmp_path: Path) -> None:
@@ -265,16 +325,61 @@ async def test_on_missing_without_a_required_feature_has_no_effect(tmp_path: Pat
     assert await found(tmp_path, tree) == [("on-missing-has-no-effect", "$.input.on_missing")]
 
 
+@pytest.mark.parametrize("command", ["check", "run"])
+def test_an_extra_that_is_not_installed_is_named(
+    bundles: Path, tmp_path: Path, command: str
+) -> None:
+    tree = config(bundles / "credit", {"registry": {"url": "http://registry:8081"}})
+    path = written(tmp_path / "sidecar.yaml", tree)
+    without = (
+        "import sys; sys.modules['fastavro'] = None\n"
+        f"from sidecar.cli.main import main; main([{command!r}, {str(path)!r}])"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", without], capture_output=True, text=True, check=False
+    )
+
+    said = done.stdout + done.stderr
+    assert done.returncode == {"check": 1, "run": 2}[command]
+    assert "$.registry" in said
+    assert "fastavro" in said
+    assert "pip install 'sidecar[registry]'" in said
+    assert "Traceback" not in said
+    assert (NO_EXTRA in said) == (command == "check")
+
+
 def test_every_check_has_its_case() -> None:
-    assert [check.name for check in CONFIG_CHECKS] == list(CONFIG_CASES)
-    assert {check.name for check in FIT_CHECKS} - set(FIT_CASES) == {"on-missing-has-no-effect"}
+    names = [check.name for check in CONFIG_CHECKS]
+    names.remove(NO_EXTRA)
+    assert names == list(CONFIG_CASES)
+    others = {"on-missing-has-no-effect", UNCALIBRATED}
+    assert {check.name for check in FIT_CHECKS} - set(FIT_CASES) == others
 
 
 @pytest.mark.parametrize("check", [*CLUSTER_CHECKS, *TOPIC_CHECKS], ids=lambda c: c.name)
 def test_every_check_of_a_cluster_is_provoked_on_a_broker(check: Check[Meeting]) -> None:
-    suite = Path(__file__).parents[2] / "integration" / "test_check_kafka.py"
+    assert check.name in EXPECTED_ON_A_BROKER
 
-    assert f'"{check.name}"' in suite.read_text(encoding="utf-8")
+
+def expected_words(suite: Path) -> set[str]:
+    """Give the text constants of a suite's tests; what only a docstring says is none."""
+    tree = ast.parse(suite.read_text(encoding="utf-8"))
+    said = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    return {
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and id(node) not in said
+    }
+
+
+EXPECTED_ON_A_BROKER = {
+    word
+    for suite in (Path(__file__).parents[2] / "integration").glob("test_check_*.py")
+    for word in expected_words(suite)
+}
 
 
 def test_the_page_lists_every_check() -> None:
@@ -360,8 +465,9 @@ async def test_golden_rows_are_run(bundles: Path, tmp_path: Path) -> None:
 
     told = await problems(tmp_path / "sidecar.yaml", config(bundle, {}))
 
-    assert [(p.file, p.check) for p in told] == [(str(bundle / "golden.jsonl"), "bundle-fault")]
-    assert "line 1: the model answers" in told[0].message
+    (fault,) = [p for p in told if p.check != UNCALIBRATED]
+    assert (fault.file, fault.check) == (str(bundle / "golden.jsonl"), "bundle-fault")
+    assert "line 1: the model answers" in fault.message
 
 
 async def test_all_that_does_not_fit_the_bundle_is_told_with_lines(
@@ -392,6 +498,7 @@ async def test_every_file_is_checked(bundles: Path, tmp_path: Path) -> None:
     assert {(p.file, p.severity) for p in told} == {
         (str(one), Severity.ERROR),
         (str(two), Severity.WARNING),
+        (str(two), Severity.NOTE),
     }
 
 

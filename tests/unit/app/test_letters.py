@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from sidecar.adapters.schema_avro import avro_reader
 from sidecar.app.letter_view import decode, describe, dump, find
 from sidecar.app.letters import (
     Letter,
@@ -34,6 +35,7 @@ from sidecar.events import (
     Stage,
 )
 from sidecar.pipeline.encode import Encoder
+from sidecar.ports import UnknownSchema
 from tests.event_samples import NOON_MS, manifest, records
 from tests.fakes import FakeClock, MemoryLog, MemorySink
 
@@ -222,6 +224,59 @@ def test_text_from_outside_cannot_steer_a_terminal() -> None:
 
     assert "$.\\x1b[2J\\x9b\\u202e" in line_of(hostile)
     assert printable("\udcff") == "\\udcff"
+
+
+# --- letters that name a schema ---------------------------------------------------------------
+
+
+AVRO = json.dumps(
+    {
+        "type": "record",
+        "name": "Event",
+        "fields": [{"name": "id", "type": "string"}, {"name": "age", "type": "int"}],
+    }
+)
+
+
+def framed_letter(number: int, body: bytes, **fields: Any) -> Letter:
+    return letter(b"\x00" + number.to_bytes(4, "big") + body, **fields)
+
+
+def test_json_behind_the_prefix_of_a_registry_is_shown() -> None:
+    lines = describe(framed_letter(17, b'{"id": "a"}'), reveal=True).splitlines()
+
+    assert "schema     17" in lines
+    assert '  "id": "a"' in lines
+
+
+def test_avro_is_shown_by_its_schema() -> None:
+    schema = avro_reader(AVRO, (), 8)
+    found = framed_letter(17, b"\x06abc\x52", path="$.age")
+
+    text = describe(found, reveal=False, schema=schema)
+
+    assert text.partition("\n\n")[2].splitlines() == [
+        "Payload, 10 bytes of Avro; values are masked, --reveal shows them:",
+        "{",
+        '  "id": <text, 3 characters>,',
+        '  "age": <integer>  <== here',
+        "}",
+    ]
+
+
+@pytest.mark.parametrize("body", [b"", b"\x06ab", b"\x06abc\x52\x00"])
+def test_avro_that_does_not_fit_its_schema_is_shown_as_bytes(body: bytes) -> None:
+    text = describe(framed_letter(17, body), reveal=False, schema=avro_reader(AVRO, (), 8))
+
+    assert "which cannot be read" in text
+
+
+def test_why_a_schema_is_not_known_is_shown() -> None:
+    lines = describe(
+        framed_letter(17, b"\x06abc"), reveal=False, schema=UnknownSchema("no answer")
+    ).splitlines()
+
+    assert "schema     17: no answer" in lines
 
 
 # --- how one is shown ----------------------------------------------------------------------

@@ -12,6 +12,7 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pyarrow import parquet  # type: ignore[import-untyped]
 
 from sidecar.adapters.replay_rows import TableColumns
 from sidecar.app.replay_input import InputChoice, input_format
@@ -21,8 +22,11 @@ from sidecar.bundle.load import load_bundle
 from sidecar.config.load import load_settings
 from sidecar.config.values import Duration
 from sidecar.errors import Finding, UserError
+from sidecar.pipeline.kserve import REQUEST_TYPE, RESPONSE_TYPE
 from tests.bundle_factory import EVENT, credit_probability, credit_rows, write_csv
+from tests.event_samples import tensor
 from tests.fakes import FakeClock
+from tests.kserve_samples import logged_headers
 
 START_MS = 1_772_366_400_000
 START = "2026-03-01T12:00:00.000Z"
@@ -59,6 +63,7 @@ class Bench:
         every: str = "",
         batch: int = 4_096,
         as_live: bool = False,
+        decisions: str = "decisions.jsonl",
         **sections: Any,
     ) -> ReplayReport:
         config = self.folder / "sidecar.yaml"
@@ -67,9 +72,9 @@ class Bench:
         choice = InputChoice(name=str(source), columns=columns or TableColumns())
         request = ReplayRequest(
             input=choice,
-            decisions=self.folder / "decisions.jsonl",
+            decisions=self.folder / decisions,
             dead_letters=self.folder / "letters.jsonl",
-            report=self.folder / "report.json",
+            reports=(self.folder / "report.json",),
             every=Duration.parse(every) if every else None,
             as_live=as_live,
         )
@@ -186,6 +191,70 @@ def test_a_cloud_event_in_a_line_has_its_own_time(bench: Bench) -> None:
     ]
 
 
+def test_requests_in_lines_become_responses(bench: Bench) -> None:
+    types = {float: "FP32", int: "INT64", bool: "BOOL", str: "BYTES"}
+    inputs = [tensor(name, types[type(value)], value) for name, value in EVENT.items()]
+    source = bench.write("e.jsonl", [line({"id": "a", "inputs": inputs}), line(event("b"))])
+
+    report = bench.replay(source, output={"format": "oip"})
+
+    first, second = bench.decisions
+    outputs = {each["name"]: each["data"] for each in first["outputs"]}
+    score = round(credit_probability(EVENT), 6)
+    assert report.records == RecordCounts(received=2, decided=2, rejected=0, tombstones=0)
+    assert (first["model_name"], first["parameters"]["event_id"]) == ("credit", "a")
+    assert outputs["score"] == [pytest.approx(score, abs=2e-6)]
+    assert second["outputs"] == first["outputs"]
+
+
+def test_a_log_of_kserve_is_joined_and_its_rest_given_up(bench: Bench) -> None:
+    inputs = [
+        tensor(
+            name, {float: "FP32", int: "INT64", bool: "BOOL", str: "BYTES"}[type(value)], value
+        )
+        for name, value in EVENT.items()
+    ]
+    said = {REQUEST_TYPE: {"inputs": inputs}, RESPONSE_TYPE: {"predictions": [1]}}
+    calls = [
+        (REQUEST_TYPE, "a"),
+        (REQUEST_TYPE, "b"),
+        (RESPONSE_TYPE, "a"),
+        (RESPONSE_TYPE, "c"),
+    ]
+    lines = [
+        line(
+            {
+                "partition": 0,
+                "offset": at,
+                "timestamp": START_MS,
+                "headers": {k: (v or b"").decode() for k, v in logged_headers(kind, name)},
+                "value": json.dumps(said[kind]),
+            }
+        )
+        for at, (kind, name) in enumerate(calls)
+    ]
+
+    report = bench.replay(bench.write("e.jsonl", lines), batch=1, input={"format": "kserve"})
+
+    (decision,) = bench.decisions
+    assert (decision["event_id"], decision["label"]) == ("a", "approve")
+    assert decision["id"].endswith("-0-2")
+    assert [each["offset"] for each in bench.letters] == [1, 3]
+    assert report.rejections == {"no_response": 1, "no_request": 1}
+    assert report.records == RecordCounts(
+        received=4, decided=1, rejected=2, tombstones=0, joined=1
+    )
+
+
+def test_columns_are_those_of_decisions_whatever_is_on_the_topic(bench: Bench) -> None:
+    source = bench.write("e.jsonl", [line(event("a"))])
+
+    bench.replay(source, output={"format": "oip"}, decisions="decisions.parquet")
+
+    (row,) = parquet.read_table(bench.folder / "decisions.parquet").to_pylist()
+    assert (row["event_id"], row["source"], row["offset"]) == ("a", "default", 0)
+
+
 def test_the_model_may_take_its_time_unless_asked_otherwise(bench: Bench) -> None:
     """A run of 40,000 rows takes more than the millisecond that the config allows."""
     path = bench.write("e.jsonl", [line(event(f"e{at}", amount=100)) for at in range(40_000)])
@@ -267,7 +336,7 @@ def test_how_partitions_interleave_and_batches_end_decides_nothing(
     """Windows end at the newest event of all, and lateness goes by the order in a partition."""
     streams = [stream(partition, 120) for partition in range(3)]
     reference = bench.replay(bench.write("r.jsonl", list(chain(*streams))))
-    expected = by_partition(bench.decisions), reference.monitors, reference.sources
+    expected = by_partition(bench.decisions), reference.monitors, reference.quality
     dice = random.Random(seed)
     left = [list(part) for part in streams]
     mixed = []
@@ -279,7 +348,7 @@ def test_how_partitions_interleave_and_batches_end_decides_nothing(
 
     report = bench.replay(bench.write("r.jsonl", mixed), batch=batch)
 
-    assert (by_partition(bench.decisions), report.monitors, report.sources) == expected
+    assert (by_partition(bench.decisions), report.monitors, report.quality) == expected
     assert report.monitors.late > 0
 
 
@@ -335,17 +404,23 @@ def test_the_report_holds_all_counts_and_the_same_bytes_each_time(bench: Bench) 
         "decided": 376,
         "rejected": 14,
         "tombstones": 10,
+        "joined": 0,
     }
     assert sum(written["sources"].values()) == sum(written["reasons"].values()) == 376
     assert written["rules"] == {"large": written["sources"]["rule"]}
     assert written["rejections"] == {"malformed_json": 14}
     windows = written["monitors"]["windows"]
     assert [window["window"] for window in windows] == ["5m", "20m"]
-    assert [score["method"] for score in windows[1]["subjects"][0]["scores"]] == [
+    methods = {score["method"] for score in windows[1]["subjects"][0]["scores"]}
+    assert methods == {
         "psi",
+        "psi_excess",
         "js",
+        "hellinger",
+        "chi_square",
         "ks",
-    ]
+        "wasserstein",
+    }
     assert written["timeline"][-1]["end_ms"] == windows[0]["end_ms"]
     assert report.timeline[-1].windows[1].records == report.monitors.windows[1].records
 
@@ -356,12 +431,17 @@ def test_the_timeline_has_a_point_each_time_and_no_batch_can_move_it(bench: Benc
     points = bench.replay(path, every="10m").timeline
     small = bench.replay(path, every="10m", batch=13).timeline
 
-    # Windows end with a pane; the first event of all is a late one.
-    steps = [(point.end_ms - START_MS - 1) // 600_000 for point in points]
-    assert steps == list(range(-1, 10))
+    # Of the panes in a step the first that is over; the first event of all is a late one, and
+    # nothing came in the minute before the eightieth.
+    minutes = [(point.end_ms - START_MS) // 60_000 for point in points]
+    assert minutes == [-2, 1, 10, 20, 30, 40, 50, 60, 70, 81, 90, 100]
     assert small == points
-    assert [point.windows[0].ready for point in points] == [False] * 11
-    assert points[-1].windows[1].records > 40
+    # Some 13 events in 5 minutes are too few, so the window grows; before the seventieth minute
+    # the longest one has too few as well.
+    ready = "".join("-+"[point.windows[0].ready] for point in points)
+    assert ready == "---+++-+++++"
+    assert points[-1].windows[0].records >= 50
+    assert points[-1].windows[0].start_ms < points[-1].end_ms - 300_000
 
 
 def test_without_a_step_the_timeline_stays_short(bench: Bench) -> None:
@@ -369,10 +449,59 @@ def test_without_a_step_the_timeline_stays_short(bench: Bench) -> None:
 
     points = bench.replay(bench.write("e.jsonl", list(map(line, events)))).timeline
 
-    gaps = {b.end_ms - a.end_ms for a, b in pairwise(points[:-1])}
+    gaps = {b.end_ms - a.end_ms for a, b in pairwise(points[1:-1])}
     assert 100 < len(points) <= 201
     assert gaps == {16 * 60_000}
     assert points[-1].end_ms == START_MS + 1_700 * 60_000
+
+
+def test_peaks_are_kept_when_points_are_thinned_out(bench: Bench) -> None:
+    """A burst of an hour among 1,700 minutes; the timeline has a point every 16."""
+    ages = [90 if 700 <= at < 760 else 30 + at % 30 for at in range(1_700)]
+    events = [
+        {**event(f"e{at}", age=age), "time": START_MS + at * 60_000}
+        for at, age in enumerate(ages)
+    ]
+    monitors = {"windows": ["5m", "1h"], "min_records": 30}
+
+    report = bench.replay(bench.write("e.jsonl", list(map(line, events))), monitors=monitors)
+
+    (peak,) = [each for each in report.peaks if each.drift.name == "age"]
+    shown = [
+        score.value
+        for point in report.timeline
+        for subject in point.windows[1].subjects
+        for score in subject.scores
+        if (subject.name, score.method) == ("age", "psi")
+    ]
+    assert peak.window == "1h"
+    assert START_MS + 730 * 60_000 < peak.end_ms <= START_MS + 765 * 60_000
+    assert peak.drift.scores[0].value >= max(shown)
+
+
+def test_the_page_and_the_json_are_one_report(bench: Bench) -> None:
+    path = bench.write("r.jsonl", stream(0, 400))
+    bench.replay(path)
+    choice = InputChoice(name=str(path))
+    reports = (bench.folder / "a.HTML", bench.folder / "b.json")
+    request = ReplayRequest(input=choice, reports=reports)
+    kafka = {
+        "bootstrap_servers": ["127.0.0.1:1"],
+        "security": {
+            "protocol": "sasl_plaintext",
+            "sasl": {"mechanism": "PLAIN", "username": "u", "password": {"env": "WORD"}},
+        },
+    }
+    config = bench.folder / "sidecar.yaml"
+    config.write_text(yaml.safe_dump(yaml.safe_load(config.read_text()) | {"kafka": kafka}))
+    loaded = load_settings(config, {"WORD": "hunter2"})
+
+    asyncio.run(replay(loaded, request, clock=FakeClock(), environ={"WORD": "hunter2"}))
+
+    page, tree = (report.read_bytes() for report in reports)
+    assert json.loads(tree)["records"]["received"] == 400
+    assert page.startswith(b"<!doctype html>")
+    assert b"hunter2" not in page + tree
 
 
 def test_the_text_names_what_drifts_the_worst_first(bench: Bench) -> None:
@@ -406,6 +535,7 @@ def test_the_text_names_what_drifts_the_worst_first(bench: Bench) -> None:
     ("name", "choice", "finding"),
     [
         ("e.txt", {}, Finding("INPUT", "has an unknown ending `.txt`", "")),
+        ("gone", {}, Finding("INPUT", "there is no such file", "")),
         ("gone.jsonl", {}, Finding("gone.jsonl", "cannot be read: No such file", "")),
         ("gone.csv", {}, Finding("gone.csv", "cannot be read: No such file", "")),
         ("e.jsonl", {"begin": "3"}, Finding("--from", "has no meaning for a file", "")),
@@ -415,12 +545,13 @@ def test_the_text_names_what_drifts_the_worst_first(bench: Bench) -> None:
             Finding("--id", "has no meaning for a file of events", ""),
         ),
     ],
-    ids=["ending", "file", "table", "range", "column"],
+    ids=["ending", "no ending", "file", "table", "range", "column"],
 )
 def test_what_cannot_be_meant_is_refused(
     bench: Bench, name: str, choice: dict[str, Any], finding: Finding
 ) -> None:
     bench.write("e.jsonl", [line(event())])
+    bench.write("e.txt", [line(event())])
     bench.replay(bench.folder / "e.jsonl")
     request = ReplayRequest(input=InputChoice(name=str(bench.folder / name), **choice))
     loaded = load_settings(bench.folder / "sidecar.yaml", {})
@@ -442,7 +573,7 @@ def test_outputs_are_kept_apart_and_steps_are_no_shorter_than_a_pane(bench: Benc
         input=InputChoice(name=str(path)),
         decisions=path,
         dead_letters=out,
-        report=out,
+        reports=(out,),
         every=Duration(1_000),
     )
 
@@ -460,6 +591,7 @@ def test_outputs_are_kept_apart_and_steps_are_no_shorter_than_a_pane(bench: Benc
         "--every: is shorter than `monitors.pane`, 1m (give 1m or more)",
         "--decisions: is the same file as INPUT (name another)",
         "--report: is the same file as --dead-letters (name another)",
+        "--report: has an unknown ending: `out.jsonl` (write `.json` or `.html`)",
     ]
     assert path.read_bytes() == line(event()) + b"\n"
 

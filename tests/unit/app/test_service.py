@@ -103,7 +103,7 @@ def test_a_monitor_that_cannot_be_read_does_not_spoil_the_scrape(
     monkeypatch.setattr(DriftMonitor, "snapshot", snapshot)
 
     async def scrape() -> str:
-        return service.exposition("text/plain")[0].decode()
+        return service.exposition("text/plain").write().decode()
 
     first, second = run_virtually(scrape()), run_virtually(scrape())
 

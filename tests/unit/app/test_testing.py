@@ -1,6 +1,7 @@
 """Tests of a config: what passes, what fails and how it says so, what nobody reaches."""
 
 import asyncio
+import base64
 import json
 from collections.abc import Callable
 from hashlib import sha256
@@ -19,6 +20,7 @@ from sidecar.config.load import load_settings
 from sidecar.config.settings import InputSettings
 from sidecar.errors import BundleError, ConfigError, Finding
 from tests.bundle_factory import EVENT, build_credit_bundle, credit_probability
+from tests.event_samples import tensor
 
 RULE = {"name": "large", "when": {"amount": {"gt": 5000}}, "label": "review"}
 UNSURE = {"label": "approve", "confidence": 0.55}
@@ -104,6 +106,31 @@ def test_only_the_field_that_differs_is_told(run: Run, field: str, other: object
     assert told(report) == [(field, other, DECIDED[field])]
 
 
+def test_an_event_may_be_a_request_of_the_open_inference_protocol(run: Run) -> None:
+    types = {float: "FP32", int: "INT64", bool: "BOOL", str: "BYTES"}
+    inputs = [
+        tensor(name, types[type(value)], value)
+        for name, value in (EVENT | {"amount": 9000.0}).items()
+    ]
+
+    test = {"event": {"id": "e", "inputs": inputs}, "stub": UNSURE, "expect": DECIDED}
+
+    assert told(run(json.loads(json.dumps(test)), input={"format": "oip"})) == []
+
+
+def test_what_is_expected_of_a_decision_holds_in_whatever_form_it_is_written(run: Run) -> None:
+    assert told(run({**LARGE, "expect": DECIDED}, output={"format": "oip"})) == []
+
+
+def test_a_config_that_joins_pairs_has_no_tests(run: Run) -> None:
+    with pytest.raises(ConfigError) as caught:
+        run({**LARGE, "expect": DECIDED}, input={"format": "kserve"})
+
+    (finding,) = caught.value.findings
+    assert finding.path == "$.input.format"
+    assert "sidecar replay" in finding.mend
+
+
 def test_numbers_agree_within_their_tolerance(run: Run) -> None:
     near = {"score": 0.56, "confidence": 0.54}
 
@@ -159,6 +186,24 @@ def test_a_dead_letter_is_known_by_code_and_path(run: Run) -> None:
 )
 def test_bytes_that_are_no_event_are_sent_as_they_are(run: Run, raw: Any, code: str) -> None:
     assert told(run({"raw": raw, "expect": {"rejected": code}})) == []
+
+
+@pytest.mark.parametrize(
+    ("raw", "expect"),
+    [
+        (b"\x00\x00\x00\x00\x11" + json.dumps(event()).encode(), {"label": "approve"}),
+        (b"\x00\x00\x00\x00\x11\x06abc", {"rejected": "registry_prefix"}),
+    ],
+    ids=["JSON", "Avro"],
+)
+def test_behind_a_registry_s_prefix_json_is_read_without_asking(
+    run: Run, raw: bytes, expect: dict[str, Any]
+) -> None:
+    sent = {"raw": {"base64": base64.b64encode(raw).decode()}, "stub": SURE}
+
+    told_of = run({**sent, "expect": expect}, registry={"url": "http://127.0.0.1:1"})
+
+    assert told(told_of) == []
 
 
 def test_a_null_event_is_a_tombstone(run: Run) -> None:

@@ -42,6 +42,15 @@ def swap(folder: Path, name: str, old: str, new: str) -> None:
     manifest.write_text(manifest.read_text().replace(before, after))
 
 
+def add(folder: Path, name: str, content: bytes) -> None:
+    """Put a file into the bundle and its digest into the manifest."""
+    (folder / name).write_bytes(content)
+    manifest = folder / "manifest.toml"
+    line = f'[files]\n"{name}" = "{hashlib.sha256(content).hexdigest()}"'
+    assert manifest.read_text().count("[files]") == 1
+    manifest.write_text(manifest.read_text().replace("[files]", line))
+
+
 def test_a_good_bundle_is_read_whole(folder: Path) -> None:
     bundle = load_bundle(folder, max_model_bytes=MOST)
 
@@ -248,6 +257,28 @@ SPOILED: dict[str, tuple[Change, str]] = {
     "counts of other records": (
         lambda folder: swap(folder, "reference.json", '"records": 2000', '"records": 2001'),
         "reference.json: has counts of `amount` that do not add up to its 2001 records",
+    ),
+    "a calibration twice": (
+        lambda folder: swap(
+            folder, "reference.json", '"length_ms": 300000', '"length_ms": 3600000'
+        ),
+        "reference.json: has two calibrations of windows of the same length",
+    ),
+    "a calibration of a season that is not there": (
+        lambda folder: swap(
+            folder, "reference.json", '"reference": "overall"', '"reference": "seasonal"'
+        ),
+        "reference.json: has a seasonal calibration and no season",
+    ),
+    "a season without its counts": (
+        lambda folder: swap(
+            folder, "reference.json", '"season": null', '"season": "hour-of-week"'
+        ),
+        "seasonal.npy: is there without a season in reference.json, or lacks with one",
+    ),
+    "counts of a season that are none": (
+        lambda folder: add(folder, "seasonal.npy", b"no array"),
+        "seasonal.npy: is malformed: ",
     ),
     "a golden row of another feature": (
         lambda folder: swap(folder, "golden.jsonl", '"income"', '"outcome"'),

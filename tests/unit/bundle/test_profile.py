@@ -54,6 +54,8 @@ def test_features_are_counted_by_size_or_by_category() -> None:
             counts=(0, 1, 1, 1, 0, 1),
             mean=30.0,
             sd=float(np.std([20.0, 30.0, 40.0])),
+            low=20.0,
+            high=40.0,
         ),
         "sex": CategoryProfile(categories=("f", "m"), counts=(1, 2, 0, 1)),
         "region": CategoryProfile(categories=(7, 300), counts=(2, 2, 0, 0)),
@@ -97,7 +99,15 @@ def test_a_column_without_values_is_all_missing() -> None:
     )
 
     assert profile.features["empty"] == NumericProfile(
-        centre=0.0, edges=(), minimum=0.0, maximum=0.0, counts=(0, 0, 0, 3), mean=0.0, sd=0.0
+        centre=0.0,
+        edges=(),
+        minimum=0.0,
+        maximum=0.0,
+        counts=(0, 0, 0, 3),
+        mean=0.0,
+        sd=0.0,
+        low=0.0,
+        high=0.0,
     )
 
 

@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa  # type: ignore[import-untyped]
 import pytest
+from pyarrow import parquet
 
 from sidecar.bundle.manifest import FeatureType
 from sidecar.bundle.tables import Column, read_table
@@ -98,8 +100,6 @@ def test_jsonl_columns_keep_the_order_of_the_file(tmp_path: Path) -> None:
 
 
 def test_parquet_types_are_those_of_the_columns(tmp_path: Path) -> None:
-    pa = pytest.importorskip("pyarrow")
-    parquet = pytest.importorskip("pyarrow.parquet")
     columns = {
         "float": pa.array([1.0, None, math.nan]),
         "small": pa.array([1, 2, 3], pa.int8()),

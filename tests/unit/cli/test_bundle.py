@@ -5,7 +5,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from sidecar.cli.main import cli
-from tests.bundle_factory import build_credit_bundle
+from tests.bundle_factory import build_credit_bundle, credit_rows
 
 DATA = Path(__file__).parents[2] / "data"
 
@@ -70,6 +70,55 @@ def test_counting_options_reach_the_signature(tmp_path: Path) -> None:
 
     counted = {f["name"]: "categories" in f for f in view["manifest"]["features"]}
     assert (counted["age"], counted["sex"]) == (True, False)
+
+
+def test_build_says_what_windows_show(tmp_path: Path) -> None:
+    build_credit_bundle(tmp_path, rows=credit_rows(28 * 250))
+    known = ("--model", tmp_path / "credit.onnx", "--reference", tmp_path / "credit.csv")
+    named = ("--name", "c", "--version", "1", "--out", tmp_path / "c")
+    timed = ("--label", "decision", "--time", "time", "--windows", "24h, 2d")
+
+    made = run("bundle", "build", *known, *named, *timed)
+
+    start = made.stdout.index("Windows without drift")
+    _, day, two_days, *_ = made.stdout[start:].splitlines()
+    assert day.startswith("  24h  calibrated on 28 windows of about 250 rows: overdispersion ")
+    assert two_days.startswith("  2d   calibrated on 14 windows of about 500 rows: ")
+    view = json.loads(run("bundle", "inspect", "--json", tmp_path / "c").stdout)
+    assert [each["windows"] for each in view["calibration"]] == [28, 14]
+
+
+def test_without_a_time_the_windows_are_said_to_be_uncalibrated(tmp_path: Path) -> None:
+    made = build(tmp_path / "shop", "shop_named.onnx", "shop.csv", "--label", "returned")
+
+    assert "  All windows  uncalibrated: no time column\n" in made.stdout
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--windows", "1h,soon", "Expected a duration such as"),
+        ("--windows", "0s", "A window must be longer than nothing."),
+        ("--seasonal", "hour-of-day", "hour-of-week"),
+    ],
+)
+def test_lengths_and_seasons_are_checked(
+    tmp_path: Path, option: str, value: str, message: str
+) -> None:
+    refused = build(tmp_path / "shop", "shop_named.onnx", "shop.csv", option, value)
+
+    assert refused.exit_code == 2
+    assert message in refused.stderr
+
+
+def test_a_regression_is_shown_without_a_word_on_labels(tmp_path: Path) -> None:
+    made = build(
+        tmp_path / "d", "diabetes_sklearn.onnx", "diabetes.jsonl", "--label", "progression"
+    )
+
+    assert made.stdout.startswith("Bundle        m 3\nTask          regression\nScores ")
+    assert "Label" not in made.stdout
+    assert "Calibrated" not in made.stdout
 
 
 def test_an_existing_bundle_needs_force(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from sidecar.cli.main import cli
+from tests.bundle_factory import build_credit_bundle, credit_rows
 
 Check = Callable[..., Result]
 
@@ -95,14 +96,26 @@ def test_json_is_one_object(check: Check) -> None:
 @pytest.mark.parametrize(
     ("more", "options", "code", "verdict"),
     [
-        pytest.param("", [], 0, "nothing to mend", id="clean"),
-        pytest.param("", ["--deny-warnings"], 0, "nothing to mend", id="clean, no warnings"),
-        pytest.param("http: {admin: '0.0.0.0:1'}", [], 0, "0 errors, 1 warning", id="warning"),
+        pytest.param("", [], 0, "0 errors, 0 warnings, 1 note", id="note"),
+        pytest.param(
+            "",
+            ["--deny-warnings"],
+            0,
+            "0 errors, 0 warnings, 1 note",
+            id="note, no warnings",
+        ),
+        pytest.param(
+            "http: {admin: '0.0.0.0:1'}",
+            [],
+            0,
+            "0 errors, 1 warning, 1 note",
+            id="warning",
+        ),
         pytest.param(
             "http: {admin: '0.0.0.0:1'}",
             ["--deny-warnings"],
             1,
-            "0 errors, 1 warning",
+            "0 errors, 1 warning, 1 note",
             id="warning denied",
         ),
         pytest.param("oops: 1", [], 1, "1 error, 0 warnings", id="error"),
@@ -120,6 +133,15 @@ def test_the_exit_code_says_whether_there_is_something_to_mend(
 
     *_, last = result.stdout.splitlines()
     assert (result.exit_code, last) == (code, f"1 file checked: {verdict}")
+
+
+def test_a_sound_config_has_nothing_to_mend(check: Check, tmp_path: Path) -> None:
+    build_credit_bundle(tmp_path, rows=credit_rows(28 * 250))
+    text = FAULTY.replace("50%:nowhere", "credit").replace("1m", "20s")
+    daily = "monitors: {windows: [24h]}\n"
+    (tmp_path / "sound.yaml").write_text(text + daily, encoding="utf-8")
+
+    assert check("sound.yaml").stdout == "1 file checked: nothing to mend\n"
 
 
 @pytest.mark.parametrize(

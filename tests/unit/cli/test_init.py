@@ -1,7 +1,10 @@
 """`sidecar init` and `sidecar completion`, as a user calls them."""
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
@@ -27,7 +30,8 @@ def test_init_makes_a_folder_of_the_models_name_and_says_what_is_next(
 
     made = sorted(path.name for path in (tmp_path / "shop_named").iterdir())
     assert (result.exit_code, result.stderr) == (0, "")
-    assert made == ["events.jsonl", "models", "sidecar.test.yaml", "sidecar.yaml"]
+    files = ["QUICKSTART.md", "events.jsonl", "models", "sidecar.test.yaml", "sidecar.yaml"]
+    assert made == files
     commands = ("cd shop_named", "sidecar check sidecar.yaml", "sidecar test sidecar.yaml")
     assert all(f"\n  {command}\n" in result.stdout for command in commands)
     assert result.stdout.endswith("\n  sidecar run sidecar.yaml\n")
@@ -45,6 +49,22 @@ def test_what_init_made_passes_check_test_and_replay(tmp_path: Path) -> None:
 
     assert [result.exit_code for result in results] == [0, 0, 0]
     assert '["b-1:9093", "b-2:9093"]' in config.read_text()
+
+
+def test_the_quick_start_of_the_folder_works_as_it_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(*SHOP, "--name", "shop", tmp_path / "shop")
+    monkeypatch.chdir(tmp_path / "shop")
+
+    page = Path("QUICKSTART.md").read_text(encoding="utf-8")
+    first, *_ = re.findall(r"^```sh\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    codes = [run(*line.split()[1:]).exit_code for line in first.splitlines()]
+
+    assert codes == [0, 0, 0]
+    decisions = Path("decisions.jsonl").read_text(encoding="utf-8").splitlines()
+    assert len(decisions) == len(Path("events.jsonl").read_text().splitlines())
+    assert all(line in page for line in ("sidecar run sidecar.yaml", "shop.decisions"))
 
 
 def test_init_refuses_a_folder_that_is_there(tmp_path: Path) -> None:
@@ -85,15 +105,18 @@ def test_the_script_completes_a_subcommand() -> None:
 
 
 def test_no_help_is_longer_than_a_screen() -> None:
-    for words in (
-        (),
-        ("init",),
-        ("completion",),
-        ("bundle",),
-        ("bundle", "build"),
-        ("replay",),
-    ):
-        lines = (
-            CliRunner(env={"COLUMNS": "80"}).invoke(cli, [*words, "--help"]).output.splitlines()
-        )
-        assert (len(lines) <= 42, max(map(len, lines)) <= 80) == (True, True), words
+    for words in ((), *commands(cli, ())):
+        result = CliRunner(env={"COLUMNS": "80"}).invoke(cli, [*words, "--help"])
+        lines = result.output.splitlines()
+        assert (len(lines) <= 40, max(map(len, lines)) <= 80) == (True, True), words
+        assert "Example" in result.output, words
+
+
+def commands(group: click.Group, above: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """Give every command and group below a group, by its words."""
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        yield (*above, name)
+        below = group.get_command(context, name)
+        if isinstance(below, click.Group):
+            yield from commands(below, (*above, name))

@@ -1,6 +1,8 @@
 """`sidecar replay` as it is typed: help, output, exit codes."""
 
 import json
+import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ from click.testing import CliRunner, Result
 
 from sidecar.cli.main import cli
 from tests.bundle_factory import EVENT, build_credit_bundle
+from tests.terminal import on_terminal
 
 
 @pytest.fixture(scope="module")
@@ -49,23 +52,48 @@ def test_the_report_is_text_or_json(folder: Path) -> None:
         "decided": 1,
         "rejected": 1,
         "tombstones": 0,
+        "joined": 0,
     }
+
+
+def test_a_bar_shows_how_far_it_is_on_a_terminal_alone(folder: Path) -> None:
+    line = (folder / "e.jsonl").read_text().splitlines()[0]
+    (folder / "long.jsonl").write_text(f"{line}\n" * 20_000)
+    words = (
+        sys.executable,
+        "-m",
+        "sidecar",
+        "replay",
+        folder / "c.yaml",
+        folder / "long.jsonl",
+    )
+
+    code, shown = on_terminal(words)
+
+    shares = [int(share) for share in re.findall(r"Replaying  \[[#-]{36}\] +(\d+)%", shown)]
+    assert code == 0
+    assert shares == sorted(set(shares))
+    assert len(shares) > 2
+    assert run(folder / "c.yaml", folder / "long.jsonl").stderr == ""
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (("gone.jsonl",), "gone.jsonl: cannot be read: No such file or directory"),
+        (("topik",), "did you mean `topic`?"),
+        (("e.xlsx",), "has an unknown ending `.xlsx`"),
         (("e.jsonl", "--decisions", "d.xlsx"), "`d.xlsx` has an ending that is not written"),
         (("e.jsonl", "--every", "soon"), "Expected a duration"),
         (("e.jsonl", "--input-format", "avro"), "'avro' is not one of"),
     ],
-    ids=["input", "output", "step", "format"],
+    ids=["input", "topic", "ending", "output", "step", "format"],
 )
 def test_what_a_user_got_wrong_exits_with_2(
     folder: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], words: str
 ) -> None:
     monkeypatch.chdir(folder)
+    (folder / "e.xlsx").touch()
 
     result = run("c.yaml", *arguments)
 

@@ -77,6 +77,13 @@ def kafka(security: str) -> str:
             id="out of range",
         ),
         pytest.param(
+            "log: {level: inof}",
+            "$.log.level",
+            "Invalid enum value 'inof', line 4",
+            "did you mean `info`? Write one of `debug`, `info`, `warning`, `error`",
+            id="almost a word of the list",
+        ),
+        pytest.param(
             "log: {level: loud}",
             "$.log.level",
             "Invalid enum value 'loud', line 4",
@@ -84,11 +91,11 @@ def kafka(security: str) -> str:
             id="not of the list",
         ),
         pytest.param(
-            "delivery: {mode: exactly_once}",
+            "delivery: {mode: at_most_once}",
             "$.delivery.mode",
-            "Invalid enum value 'exactly_once', line 4",
-            "this version offers `at_least_once` only",
-            id="exactly once",
+            "Invalid enum value 'at_most_once', line 4",
+            "did you mean `at_least_once`? Write one of `at_least_once`, `exactly_once`",
+            id="at most once",
         ),
         pytest.param(
             "breaker: {window: 30}",
@@ -126,6 +133,14 @@ def kafka(security: str) -> str:
             id="name",
         ),
         pytest.param(
+            "input: {format: kserve, kserve: {max_pending: 100}}\n"
+            "limits: {in_flight_records: 200}",
+            "$.input.kserve.max_pending",
+            "`100` is not less than half of `limits.in_flight_records`, `200`, line 4",
+            "lower it, or raise that limit",
+            id="no room beside what waits",
+        ),
+        pytest.param(
             "monitors:\n  pane: 1m\n  windows:\n  - 1m\n  - 90s",
             "$.monitors.windows[1]",
             "`90s` is no multiple of the pane, `1m`, line 8",
@@ -138,6 +153,13 @@ def kafka(security: str) -> str:
             "windows stand twice or out of order, line 4",
             "write `[5m, 1h]`",
             id="windows out of order",
+        ),
+        pytest.param(
+            "monitors: {drift: {delta: 0.1, warning_delta: 0.1}}",
+            "$.monitors.drift.warning_delta",
+            "`0.1` is not less than `delta`, `0.1`, line 4",
+            "write for example `0.02`",
+            id="warning no earlier than critical",
         ),
         pytest.param(
             "monitors: {windows: []}",
@@ -254,6 +276,32 @@ def test_security_settings_fit_each_other(
     findings: Findings, security: str, path: str, message: str, mend: str
 ) -> None:
     assert findings(kafka(security)) == [Finding(path, message, mend)]
+
+
+@pytest.mark.parametrize(
+    ("registry", "path", "said"),
+    [
+        ("{url: 'registry:8081'}", ".url", "`https://host:port`, without a user"),
+        ("{url: 'http://a:8081,http://b:8081'}", ".url", "without a user"),
+        ("{url: 'https://u:hunter2@registry'}", ".url", "without a user"),
+        ("{url: 'https://r', username: u}", ".username", "stands without `password`"),
+        (
+            "{url: 'https://r', password: {env: P}}",
+            ".password",
+            "stands without `username`",
+        ),
+        ("{url: 'https://r', key_file: k}", ".key_file", "stands without `certificate_file`"),
+        ("{url: 'http://r', ca_file: c}", ".url", "goes in clear"),
+        ("{timeout: 1s}", ".url", "missing"),
+    ],
+)
+def test_what_is_wrong_with_a_registry_is_told(
+    findings: Findings, registry: str, path: str, said: str
+) -> None:
+    (found,) = findings(f"{START}registry: {registry}\n")
+
+    assert found.path == f"$.registry{path}"
+    assert said in f"{found.message} {found.mend}"
 
 
 def test_two_topics_of_one_name_clash(findings: Findings) -> None:

@@ -5,7 +5,7 @@ from tests.telemetry_samples import busy_metrics
 
 
 def test_the_counters_of_the_product_are_found_by_name() -> None:
-    exposition, _ = busy_metrics().exposition("")
+    exposition = busy_metrics().exposition("").write()
 
     assert read_counts(exposition.decode()) == Counts(
         received=4,

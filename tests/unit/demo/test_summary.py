@@ -4,10 +4,17 @@ from typing import Any
 
 import pytest
 
-from sidecar.demo.incidents import AGE_IN_MONTHS, EDUCATION_MISSING, INCIDENTS, MODEL_FAILS
+from sidecar.demo.incidents import (
+    AGE_IN_MONTHS,
+    EDUCATION_MISSING,
+    INCIDENTS,
+    MODEL_FAILS,
+    Incident,
+)
 from sidecar.demo.readback import Outcome
 from sidecar.demo.summary import Books, Summary
 from sidecar.demo.watch import Sighting
+from sidecar.events import Signal, SignalEvidence
 from tests.unit.demo.readings import COUNTS
 
 DAY_MS = 86_400_000
@@ -23,6 +30,25 @@ def books(**changes: Any) -> Books:
         "dead_letters_read": {"malformed_json": 8},
     }
     return Books(**(parts | changes))
+
+
+def signal(incident: Incident, kind: str, date: str, p_value: float) -> Signal:
+    time = f"{date}T00:00:00.000Z"
+    evidence = SignalEvidence(window_start=time, window_end=time, records=900, p_value=p_value)
+    return Signal(
+        id="0" * 32,
+        kind=kind,
+        event_time=time,
+        name="employment",
+        model="employment",
+        version="1",
+        subject="feature",
+        window="7d",
+        severity="critical",
+        since=time,
+        evidence=evidence,
+        feature=incident.feature,
+    )
 
 
 def summary(**changes: Any) -> Summary:
@@ -49,6 +75,11 @@ def summary(**changes: Any) -> Summary:
         "books": books(),
         "verdicts": 900,
         "alarms": {"ANC": 3, "SEX": 0},
+        "signals": [
+            signal(EDUCATION_MISSING, "drift_began", "2016-09-04", 1e-20),
+            signal(EDUCATION_MISSING, "drift_ended", "2016-12-20", 0.9),
+            signal(AGE_IN_MONTHS, "drift_began", "2017-09-04", 1e-30),
+        ],
     }
     return Summary(**(parts | changes))
 
@@ -99,19 +130,23 @@ def test_an_incident_is_told_from_its_beginning_to_what_was_done() -> None:
         "1. Education goes missing "
         "began 2016-09-01, for 91 days: SCHL is left out of 40% of the events "
         "seen 2016-09-03, after 2 days: psi of X, 0.5 > 0.1; detail "
+        "told 2016-09-04: drift_began on the signals topic, critical over 7d, p 1e-20; "
+        "ended 2016-12-20 "
         "done 37 of 100 events answered without the model (missing_feature 37): "
         "default 27, rule child 10"
     )
 
 
 def test_faults_stand_at_the_end() -> None:
-    text = summary(sightings={}, books=books(sent=111)).text()
+    text = summary(sightings={}, signals=[], books=books(sent=111)).text()
 
-    assert text.splitlines()[-5:] == [
+    assert text.splitlines()[-7:] == [
         "  Something is missing:",
         "    - not seen: education goes missing",
         "    - not seen: a unit changes upstream",
         "    - not seen: the model fails",
+        "    - no signal: education goes missing",
+        "    - no signal: a unit changes upstream",
         "    - records sent and records received differ: 111 and 110",
     ]
 

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from sidecar.bundle.manifest import (
     Feature,
@@ -7,9 +8,11 @@ from sidecar.bundle.manifest import (
     Manifest,
     ModelSpec,
     ReferenceProfile,
+    SubjectDispersions,
     Task,
+    WindowCalibration,
 )
-from sidecar.bundle.profile import build_profile
+from sidecar.bundle.profile import build_profile, entries
 from sidecar.config.settings import DriftSettings, MonitorSettings
 from sidecar.config.values import Duration
 from sidecar.errors import ConfigError
@@ -19,8 +22,11 @@ from sidecar.events import (
     Features,
     Reason,
     RecordBatch,
+    RejectCode,
+    Rejection,
     Source,
     Span,
+    Stage,
 )
 from sidecar.monitors.drift import DriftMonitor
 from sidecar.monitors.snapshot import SubjectDrift, WindowSnapshot
@@ -156,7 +162,8 @@ def test_nothing_drifts_where_events_are_as_the_reference() -> None:
         START + 60_000,
     )
     assert [one.drifting for one in window.subjects] == [False] * 5
-    assert [score.exceeded for one in window.subjects for score in one.scores] == [False] * 13
+    assert [score.exceeded for one in window.subjects for score in one.scores] == [False] * 33
+    assert [(one.p_warning, one.p_critical) for one in window.subjects] == [(1.0, 1.0)] * 5
 
 
 def test_the_feature_that_shifts_drifts_and_no_other() -> None:
@@ -167,7 +174,18 @@ def test_the_feature_that_shifts_drifts_and_no_other() -> None:
     assert [one.name for one in shortest(monitor).subjects if one.drifting] == ["age"]
     found = {score.method: score.value for score in subject(monitor, "age").scores}
     # Half a standard deviation: its square for PSI, 0.425 and 0.399 of it for the other two.
-    assert found == pytest.approx({"psi": 0.25, "js": 0.2, "ks": 0.2}, rel=0.2)
+    assert found.pop("chi_square") == pytest.approx(0.25 / (1 / 2_000 + 1 / 20_000), rel=0.2)
+    assert found == pytest.approx(
+        {
+            "psi": 0.25,
+            "psi_excess": 0.25,
+            "js": 0.2,
+            "hellinger": 0.177,
+            "ks": 0.2,
+            "wasserstein": 0.5,
+        },
+        rel=0.2,
+    )
 
 
 def test_missing_unseen_and_out_of_range_have_shares_of_their_own() -> None:
@@ -193,10 +211,15 @@ def test_missing_values_move_psi_and_js_but_not_ks() -> None:
 
     monitor.observe(decided(features))
 
-    assert {score.method: score.exceeded for score in subject(monitor, "age").scores} == {
+    exceeded = {score.method: score.exceeded for score in subject(monitor, "age").scores}
+    assert exceeded == {
         "psi": True,
+        "psi_excess": True,
         "js": True,
+        "hellinger": True,
+        "chi_square": True,
         "ks": False,
+        "wasserstein": False,
     }
 
 
@@ -288,7 +311,7 @@ def test_a_subject_with_too_few_records_gives_no_verdict() -> None:
 
     window = shortest(monitor)
     assert window.ready
-    assert [len(one.scores) for one in window.subjects] == [3, 2, 0, 0, 0]
+    assert [len(one.scores) for one in window.subjects] == [7, 6, 0, 0, 0]
 
 
 def test_a_regression_has_no_confidence_and_no_label() -> None:
@@ -313,6 +336,63 @@ def test_chosen_features_are_watched_and_no_others() -> None:
 def test_a_feature_that_the_model_does_not_have_is_refused() -> None:
     with pytest.raises(ConfigError, match="The model has no feature `income`"):
         DriftMonitor(manifest(), reference(), settings(features=["age", "income"]))
+
+
+def test_a_seasonal_reference_is_used_where_the_bundle_has_one() -> None:
+    profile = reference()
+    size = sum(len(entry.profile.counts) for entry in entries(profile))
+    # All rows in the hour of the week of the events.
+    slots = np.zeros((168, size), np.int64)
+    slots[(START // 3_600_000 + 72) % 168] = np.concatenate(
+        [entry.profile.counts for entry in entries(profile)]
+    )
+    auto, overall = (
+        DriftMonitor(manifest(), profile, settings(reference=choice), slots=slots)
+        for choice in ("auto", "overall")
+    )
+    for monitor in (auto, overall):
+        monitor.observe(decided(rows(2_000, seed=5)))
+
+    assert [monitor.snapshot().windows[0].reference for monitor in (auto, overall)] == [
+        "seasonal",
+        "overall",
+    ]
+    assert shortest(auto).subjects == shortest(overall).subjects
+    assert auto.fingerprint == overall.fingerprint
+
+
+def test_calibration_widens_the_critical_values_of_its_length() -> None:
+    wide = 9.0
+    found = WindowCalibration(
+        reference="overall",
+        length_ms=300_000,
+        windows=40,
+        records=2_000,
+        subjects=SubjectDispersions(
+            features=dict.fromkeys(("age", "sex"), wide),
+            score=wide,
+            confidence={"max_probability": wide},
+            label=wide,
+        ),
+    )
+    plain, calibrated = (
+        DriftMonitor(manifest(), replace(reference(), calibration=known), settings())
+        for known in ((), (found,))
+    )
+    for monitor in (plain, calibrated):
+        monitor.observe(decided(rows(2_000, seed=5)))
+
+    short, long = calibrated.snapshot().windows
+    assert [(each.calibration, each.calibration_windows) for each in (short, long)] == [
+        ("bundle", 40),
+        ("none", 0),
+    ]
+    limits = [subject(monitor, "age").score("psi") for monitor in (plain, calibrated)]
+    assert limits[0] is not None
+    assert limits[1] is not None
+    assert (limits[1].critical or 0) == pytest.approx(9 * (limits[0].critical or 1))
+    # What is counted is the same: a bundle that is calibrated anew keeps its windows.
+    assert plain.fingerprint == calibrated.fingerprint
 
 
 def test_late_and_future_events_are_counted() -> None:
@@ -352,7 +432,8 @@ def test_refused_records_change_nothing() -> None:
     monitor = DriftMonitor(manifest(), reference(), settings())
     before = monitor.snapshot()
 
-    monitor.rejected(decided(rows(4)).events, [])
+    none = decided(rows(4)).take(np.array([], np.int64))
+    monitor.observe(none, [Rejection(2, Stage.DECODE, RejectCode.WRONG_TYPE, "no number")])
 
     assert monitor.snapshot() == before
 

@@ -34,7 +34,15 @@ SIGNATURE = manifest(AMOUNT, VERIFIED, COUNTRY, GRADE, FREE)
 
 def numbers(low: float, high: float) -> NumericProfile:
     return NumericProfile(
-        centre=low, edges=(), minimum=low, maximum=high, counts=(0, 1, 0, 0), mean=low, sd=1.0
+        centre=low,
+        edges=(),
+        minimum=low,
+        maximum=high,
+        counts=(0, 1, 0, 0),
+        mean=low,
+        sd=1.0,
+        low=low,
+        high=high,
     )
 
 

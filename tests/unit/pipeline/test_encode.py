@@ -7,6 +7,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from sidecar.config.settings import OutputSettings
 from sidecar.events import (
     Decision,
     DecisionBatch,
@@ -20,6 +21,7 @@ from sidecar.events import (
     Stage,
 )
 from sidecar.pipeline.encode import Encoder
+from sidecar.pipeline.oip_response import encode_response
 from tests.event_samples import NOON_MS, decoder, encoded, event, events, manifest, records
 
 ENCODER = Encoder(manifest(), "credit.decisions", "credit.dead-letters", "1.2.3")
@@ -151,6 +153,17 @@ def test_the_version_is_that_of_who_decided_upstream() -> None:
 
 
 SPANS = (Span(0, 0, 2), Span(4, 2, 3), Span(5, 3, 5))
+
+
+def test_responses_differ_from_decisions_in_their_values_alone() -> None:
+    batch = decided(event(), event(id="e-2"), score=np.array([0.5, np.nan]))
+    topics = ("credit.decisions", "credit.dead-letters")
+    encoder = Encoder(manifest(), *topics, "1.2.3", OutputSettings(format="oip"))
+
+    (part,), (bare,) = encoder.decisions(batch), ENCODER.decisions(batch)
+
+    decisions = [msgspec.json.decode(value or b"", type=Decision) for value in bare.values]
+    assert part == replace(bare, values=[encode_response(each) for each in decisions])
 
 
 def test_each_partition_has_its_slice_with_the_keys_of_its_events() -> None:

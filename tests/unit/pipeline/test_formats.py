@@ -55,6 +55,21 @@ def test_a_cloud_event_s_id_and_time_are_those_of_its_envelope(
 
 
 @pytest.mark.parametrize("to_kafka", [to_binary, to_structured])
+def test_a_cloud_event_gives_the_columns_of_the_bare_event(to_kafka: Any) -> None:
+    prediction = {"label": "approve", "score": 0.5}
+    bare = decode(encoded(event(id="ce-1", time=NOON_MS, prediction=prediction))).events
+    data = {"features": GOOD, "prediction": prediction}
+
+    events = sent(to_kafka(cloud_event(data), JSONFormat()))
+
+    assert seen(events) == seen(bare)
+    assert (events.features.text, events.upstream) == (bare.features.text, bare.upstream)
+    assert events.features.text == {"country": ["DE"]}
+    for column in ("rows", "missing", "out_of_range", "future"):
+        assert getattr(events, column).tolist() == getattr(bare, column).tolist()
+
+
+@pytest.mark.parametrize("to_kafka", [to_binary, to_structured])
 def test_messagepack_as_data_of_a_cloud_event(to_kafka: Any) -> None:
     data = packed({"features": GOOD})
 

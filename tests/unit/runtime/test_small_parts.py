@@ -5,7 +5,7 @@ from itertools import islice
 
 from sidecar.runtime.deadline import Deadline
 from sidecar.runtime.health import Health, State, Trouble
-from sidecar.runtime.reject_gate import RejectGate
+from sidecar.runtime.rejects import RejectGate
 from sidecar.runtime.retry import backoff
 
 

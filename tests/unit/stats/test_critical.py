@@ -4,52 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from sidecar.stats.critical import (
-    chi_square_quantile,
-    chi_square_tail,
-    js_from_psi,
-    ks_critical,
-    psi_critical,
-)
+from sidecar.stats.critical import js_from_psi, ks_critical, psi_critical, psi_mean
 from sidecar.stats.segments import Segments
-
-DEGREES = range(1, 201)
-
-
-@pytest.mark.parametrize("rate", [1e-9, 0.001, 0.01, 0.05, 0.5, 0.999])
-def test_the_quantile_is_that_of_scipy(rate: float) -> None:
-    ours = [chi_square_quantile(rate, degrees) for degrees in DEGREES]
-
-    assert ours == pytest.approx(
-        [stats.chi2.isf(rate, degrees) for degrees in DEGREES], rel=1e-9
-    )
-
-
-@pytest.mark.parametrize("ratio", [1e-6, 0.3, 1.0, 2.0, 10.0])
-def test_the_tail_is_that_of_scipy(ratio: float) -> None:
-    values = [ratio * degrees for degrees in DEGREES]
-
-    ours = [chi_square_tail(value, at) for value, at in zip(values, DEGREES, strict=True)]
-
-    assert ours == pytest.approx(
-        np.asarray(stats.chi2.sf(values, DEGREES)), rel=1e-9, abs=1e-300
-    )
-
-
-def test_the_tail_holds_for_thousands_of_degrees() -> None:
-    ours = chi_square_tail(10_200.0, 10_000)
-
-    assert ours == pytest.approx(float(stats.chi2.sf(10_200.0, 10_000)), rel=1e-9)
-
-
-def test_the_tail_at_zero_is_one() -> None:
-    assert chi_square_tail(0.0, 3) == 1.0
-
-
-@pytest.mark.parametrize("rate", [0.0, 1.0, -0.1])
-def test_a_rate_that_is_no_chance_is_refused(rate: float) -> None:
-    with pytest.raises(ValueError, match="between 0 and 1"):
-        chi_square_quantile(rate, 3)
 
 
 def test_the_psi_limit_counts_only_groups_in_use() -> None:
@@ -62,6 +18,16 @@ def test_the_psi_limit_counts_only_groups_in_use() -> None:
     assert limits.tolist() == pytest.approx(
         [stats.chi2.isf(0.01, 1) * variance, stats.chi2.isf(0.01, 2) * variance]
     )
+
+
+def test_the_psi_mean_is_that_of_the_chi_square_variable() -> None:
+    reference = np.array([500, 500, 0, 300, 300, 400, 100, 0])
+    current = np.array([50, 50, 0, 30, 30, 40, 10, 0])
+
+    means = psi_mean(reference, current, Segments([3, 3, 2]))
+
+    variance = 1 / 1_000 + 1 / 100
+    assert means.tolist() == pytest.approx([variance, 2 * variance, 0.0])
 
 
 def test_a_constant_has_a_psi_limit_above_zero() -> None:
@@ -80,6 +46,7 @@ def test_the_ks_limit_is_the_asymptotic_one() -> None:
 def test_without_counts_no_distance_passes_the_limit() -> None:
     counts = np.array([100, 100]), np.array([0, 0]), Segments([2])
 
+    assert psi_mean(*counts).tolist() == [math.inf]
     assert psi_critical(*counts, 0.01).tolist() == [math.inf]
     assert ks_critical(*counts, 0.01).tolist() == [1.0]
 

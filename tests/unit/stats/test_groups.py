@@ -1,6 +1,6 @@
 import numpy as np
 
-from sidecar.stats.groups import merge_rare, quantile_groups
+from sidecar.stats.groups import fold_rare, merge_rare, quantile_groups
 from sidecar.stats.segments import Segments
 
 
@@ -48,3 +48,27 @@ def test_counts_are_kept() -> None:
 
     assert segments.sum(merged[0]).tolist() == segments.sum(reference).tolist()
     assert segments.sum(merged[1]).tolist() == segments.sum(current).tolist()
+    folded = fold_rare(*merged, segments)
+    assert segments.sum(folded[0]).tolist() == segments.sum(reference).tolist()
+    assert segments.sum(folded[1]).tolist() == segments.sum(current).tolist()
+
+
+def test_what_is_still_rare_joins_the_smallest_other_group_of_its_subject() -> None:
+    segments = Segments([4, 3, 3])
+    reference = np.array([900, 0, 0, 100, 500, 400, 0, 700, 0, 300])
+    current = np.array([90, 1, 0, 9, 50, 40, 2, 70, 0, 30])
+
+    folded = fold_rare(reference, current, segments)
+
+    assert [one.tolist() for one in folded] == [
+        [900, 0, 0, 100, 500, 400, 0, 700, 0, 300],
+        [90, 0, 0, 10, 50, 42, 0, 70, 0, 30],
+    ]
+
+
+def test_where_all_is_rare_nothing_joins() -> None:
+    reference, current = np.array([1_000_000, 3]), np.array([2, 0])
+
+    folded = fold_rare(reference, current, Segments([2]))
+
+    assert [one.tolist() for one in folded] == [reference.tolist(), current.tolist()]

@@ -130,7 +130,7 @@ def test_levels_are_counted_in_the_metrics() -> None:
     structlog.get_logger().error("trouble")
     logging.getLogger("x").warning("hm")
 
-    body = made.exposition("")[0].decode()
+    body = made.exposition("").write().decode()
     assert 'sidecar_log_messages_total{level="error"} 1.0' in body
     assert 'sidecar_log_messages_total{level="warning"} 1.0' in body
 

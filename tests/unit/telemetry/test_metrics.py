@@ -1,6 +1,7 @@
 """The numbers that the runtime tells, as a scraper reads them."""
 
 import re
+from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -9,10 +10,11 @@ from prometheus_client import parser as text_parser
 from prometheus_client.openmetrics import parser as openmetrics_parser
 
 from sidecar.events import Reason, RejectCode, Rejection, Source, Stage
-from sidecar.monitors.snapshot import DriftScore, MonitorSnapshot
-from sidecar.telemetry.catalogue import CATALOGUE, Kind
+from sidecar.monitors.snapshot import DriftScore, Method, MonitorSnapshot
+from sidecar.telemetry.catalogue import CATALOGUE
 from sidecar.telemetry.metrics import Metrics
 from sidecar.telemetry.scrape import Readings
+from sidecar.telemetry.spec import Kind
 from sidecar.telemetry.status import ModelView, PartitionView
 from tests.telemetry_samples import (
     NOW_MS,
@@ -22,6 +24,7 @@ from tests.telemetry_samples import (
     metrics,
     monitors,
     partitions,
+    quality,
     records,
     refused,
     subject,
@@ -34,7 +37,7 @@ RULE = (Source.RULE, Reason.LOW_CONFIDENCE)
 
 def scraped(made: Metrics) -> dict[str, float]:
     """Every sample by its text, as `name{label="value"}`."""
-    lines = made.exposition("")[0].decode().splitlines()
+    lines = made.exposition("").write().decode().splitlines()
     pairs = (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
     return {name: float(value) for name, value in pairs}
 
@@ -57,7 +60,7 @@ def total(made: Metrics, name: str) -> float:
 
 
 def test_a_busy_sidecar_exposes_exactly_the_catalogue() -> None:
-    body = busy_metrics().exposition("")[0].decode()
+    body = busy_metrics().exposition("").write().decode()
 
     found = {
         family.name: frozenset(
@@ -73,7 +76,7 @@ def test_a_busy_sidecar_exposes_exactly_the_catalogue() -> None:
 
 
 def test_types_are_those_of_the_catalogue() -> None:
-    body = busy_metrics().exposition("")[0].decode()
+    body = busy_metrics().exposition("").write().decode()
     types = dict(re.findall(r"^# TYPE (sidecar_\w+) (\w+)$", body, re.MULTILINE))
 
     declared = {
@@ -84,7 +87,7 @@ def test_types_are_those_of_the_catalogue() -> None:
 
 
 def test_nothing_is_exposed_twice_and_nothing_says_when_it_was_created() -> None:
-    lines = busy_metrics().exposition("")[0].decode().splitlines()
+    lines = busy_metrics().exposition("").write().decode().splitlines()
     names = [line.rsplit(" ", 1)[0] for line in lines if not line.startswith("#")]
 
     assert len(names) == len(set(names))
@@ -94,12 +97,13 @@ def test_nothing_is_exposed_twice_and_nothing_says_when_it_was_created() -> None
 def test_openmetrics_is_valid_and_agrees_with_the_text_format() -> None:
     made = busy_metrics()
 
-    body, content_type = made.exposition("application/openmetrics-text; version=1.0.0")
+    found = made.exposition("application/openmetrics-text; version=1.0.0")
+    body = found.write()
     parse = openmetrics_parser.text_string_to_metric_families
     families = list(parse(body.decode()))  # type: ignore[no-untyped-call]
     names = {family.name for family in families if family.name.startswith("sidecar_")}
 
-    assert content_type.startswith("application/openmetrics-text; version=1.0.0")
+    assert found.content_type.startswith("application/openmetrics-text; version=1.0.0")
     assert names == {
         spec.name.removesuffix("_total").removesuffix("_info") for spec in CATALOGUE
     }
@@ -151,23 +155,24 @@ def test_the_model_is_named_with_a_short_digest() -> None:
 # --- the flow ------------------------------------------------------------------------------
 
 Fate = st.sampled_from(["settled", "in flight", "returned"])
-Shape = st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(0, 3), Fate)
+Few = st.integers(0, 3)
+Shape = st.tuples(Few, Few, Few, Few, Fate)
 
 
 @given(st.lists(Shape, max_size=8))
-def test_received_is_decided_rejected_tombstones_in_flight_and_returned(
-    batches: list[tuple[int, int, int, str]],
+def test_received_is_decided_rejected_tombstones_joined_in_flight_and_returned(
+    batches: list[tuple[int, int, int, int, str]],
 ) -> None:
     made = metrics()
     in_flight = 0
-    for decisions, rejections, tombstones, fate in batches:
-        size = decisions + rejections + tombstones
+    for decisions, rejections, tombstones, joined, fate in batches:
+        size = decisions + rejections + tombstones + joined
         batch = records(size)
         made.received(size, size)
         if fate == "settled":
             outcome = decided(batch, list(range(decisions)), [MODEL] * decisions)
             letters = [refused(decisions + at) for at in range(rejections)]
-            made.settled(outcome, letters, tombstones=tombstones, now_ms=NOW_MS)
+            made.settled(outcome, letters, tombstones=tombstones, now_ms=NOW_MS, joined=joined)
         elif fate == "returned":
             made.returned(size)
         else:
@@ -181,12 +186,13 @@ def test_received_is_decided_rejected_tombstones_in_flight_and_returned(
         in_flight=in_flight,
         paused=False,
     )
-    made.read_from(Readings(lambda: [view], lambda: None, lambda: True))
+    made.read_from(Readings(lambda: [view], lambda: None, lambda: True, list))
 
     outcomes = (
         "sidecar_decisions_total",
         "sidecar_records_rejected_total",
         "sidecar_tombstones_total",
+        "sidecar_records_joined_total",
         "sidecar_in_flight_records",
         "sidecar_records_returned_total",
     )
@@ -328,6 +334,7 @@ def test_states_are_one_while_they_last() -> None:
     assert series(made, "sidecar_paused") == {
         'reason="sink"': 1,
         'reason="dead_letter_share"': 0,
+        'reason="registry"': 0,
     }
     assert series(made, "sidecar_circuit_open") == {"": 0}
 
@@ -373,7 +380,7 @@ def test_rates_cover_the_last_minute_and_the_whole_life() -> None:
 def test_series_of_a_partition_that_left_vanish() -> None:
     made = metrics()
     assigned = list(partitions())
-    made.read_from(Readings(lambda: assigned, lambda: None, lambda: True))
+    made.read_from(Readings(lambda: assigned, lambda: None, lambda: True, list))
     made.committed({0: 10, 3: 20})
     both = series(made, "sidecar_committed_offset")
 
@@ -393,7 +400,7 @@ def test_series_of_a_partition_that_left_vanish() -> None:
 def test_a_partition_that_comes_back_does_not_show_its_old_offset() -> None:
     made = metrics()
     assigned = list(partitions())
-    made.read_from(Readings(lambda: assigned, lambda: None, lambda: True))
+    made.read_from(Readings(lambda: assigned, lambda: None, lambda: True, list))
     made.committed({0: 10})
     known = assigned.pop(0)
     scraped(made)
@@ -405,7 +412,7 @@ def test_a_partition_that_comes_back_does_not_show_its_old_offset() -> None:
 
 def test_a_window_without_a_verdict_has_no_scores() -> None:
     made = metrics()
-    made.read_from(Readings(lambda: (), monitors, lambda: True))
+    made.read_from(Readings(lambda: (), monitors, lambda: True, list))
 
     windows = {
         re.findall('window="(.+?)"', at)[0] for at in series(made, "sidecar_drift_score")
@@ -417,7 +424,7 @@ def test_a_window_without_a_verdict_has_no_scores() -> None:
 
 def test_each_score_stands_beside_its_critical_value() -> None:
     made = metrics()
-    made.read_from(Readings(lambda: (), monitors, lambda: True))
+    made.read_from(Readings(lambda: (), monitors, lambda: True, list))
     at = 'feature="amount",method="psi",window="5m"'
 
     assert series(made, "sidecar_drift_score")[at] == 0.412
@@ -428,28 +435,110 @@ def test_each_score_stands_beside_its_critical_value() -> None:
     assert 'method="ks",subject="score",window="5m"' in scores
 
 
+def test_what_drifts_is_one_and_what_does_not_is_there_too() -> None:
+    found = scraped(busy_metrics())
+
+    active = {at: value for at, value in found.items() if "drift_active" in at}
+    assert {at for at, value in active.items() if value} == {
+        'sidecar_drift_active{feature="amount",severity="critical",window="5m"}',
+        'sidecar_dataset_drift_active{severity="critical",window="5m"}',
+    }
+    assert active['sidecar_drift_active{feature="age",severity="warning",window="5m"}'] == 0
+    assert active['sidecar_drift_active{feature="amount",severity="warning",window="1h"}'] == 0
+    assert active['sidecar_dataset_drift_active{severity="critical",window="1h"}'] == 0
+
+
 def test_features_past_the_cap_are_counted_not_exported() -> None:
     late = subject("zip", scores=(DriftScore("psi", 9.0, 0.1),))
     shown = window("5m", *(subject(f"f{at}") for at in range(5)), late)
     snapshot = MonitorSnapshot(windows=(shown,), newest_event_time_ms=None, late=0, future=0)
     made = metrics(max_features=3)
-    made.read_from(Readings(lambda: (), lambda: snapshot, lambda: True))
+    made.read_from(Readings(lambda: (), lambda: snapshot, lambda: True, list))
 
-    assert set(series(made, "sidecar_feature_missing_ratio")) == {
-        f'feature="f{at}",window="5m"' for at in range(3)
+    assert set(series(made, "sidecar_drift_score")) == {
+        f'feature="f{at}",method="{method}",window="5m"'
+        for at in range(3)
+        for method in ("psi", "js", "ks")
     }
     assert series(made, "sidecar_unexported_features") == {"": 3}
     assert series(made, "sidecar_drifting_features") == {'window="5m"': 1}
 
 
-def test_an_empty_window_has_no_shares() -> None:
+def test_methods_that_say_the_same_have_no_series() -> None:
+    every = subject(
+        "amount",
+        scores=tuple(DriftScore(method, 0.5, None) for method in get_args(Method)),
+    )
+    snapshot = MonitorSnapshot(
+        windows=(window("5m", every),), newest_event_time_ms=None, late=0, future=0
+    )
+    made = metrics()
+    made.read_from(Readings(lambda: (), lambda: snapshot, lambda: True, list))
+
+    shown = [re.findall('method="(.+?)"', at)[0] for at in series(made, "sidecar_drift_score")]
+    assert set(get_args(Method)) - set(shown) == {"hellinger", "chi_square"}
+    assert series(made, "sidecar_drift_critical_value") == {}
+
+
+def test_it_is_told_whether_a_window_is_calibrated_and_on_how_many_answers() -> None:
+    windows = (
+        window("5m", subject("score", "score", records=700), calibration="none"),
+        window("1h", subject("score", "score", records=9_000), calibration="learned"),
+    )
+    snapshot = MonitorSnapshot(windows=windows, newest_event_time_ms=None, late=0, future=0)
+    made = metrics()
+    made.read_from(Readings(lambda: (), lambda: snapshot, lambda: True, list))
+
+    assert series(made, "sidecar_window_calibrated") == {'window="5m"': 0, 'window="1h"': 1}
+    assert series(made, "sidecar_prediction_drift_records") == {
+        'subject="score",window="5m"': 700,
+        'subject="score",window="1h"': 9_000,
+    }
+
+
+def test_an_empty_window_has_no_scores() -> None:
     empty = window("5m", subject("amount", records=0, scores=()), records=0, ready=False)
     snapshot = MonitorSnapshot(windows=(empty,), newest_event_time_ms=None, late=0, future=0)
     made = metrics()
-    made.read_from(Readings(lambda: (), lambda: snapshot, lambda: True))
+    made.read_from(Readings(lambda: (), lambda: snapshot, lambda: True, list))
 
-    assert series(made, "sidecar_feature_missing_ratio") == {}
+    assert series(made, "sidecar_drift_score") == {}
     assert series(made, "sidecar_window_records") == {'window="5m"': 0}
+
+
+def test_each_share_has_its_band_and_says_when_it_left_it() -> None:
+    made = metrics()
+    made.read_from(Readings(lambda: (), lambda: None, lambda: True, list, quality))
+    short, long = (f'check="missing",feature="amount",window="{w}"' for w in ("5m", "1h"))
+    unseen = 'check="unseen",feature="country",window="5m"'
+    fallback = 'check="fallback",feature="",window="5m"'
+
+    shares = {short: 0.2, long: 0.2, unseen: 0.001, fallback: 0.1}
+    assert series(made, "sidecar_quality_ratio") == shares
+    assert series(made, "sidecar_quality_upper_bound_ratio") == {short: 0.013, unseen: 0.003}
+    assert series(made, "sidecar_quality_lower_bound_ratio") == {short: 0.0}
+    assert series(made, "sidecar_quality_breached") == {short: 1, long: 0, unseen: 0}
+    assert series(made, "sidecar_quality_expected_ratio") == {
+        'check="missing",feature="amount"': 0.01,
+        'check="unseen",feature="country"': 0.0,
+    }
+
+
+def test_what_was_unseen_is_no_label() -> None:
+    body = busy_metrics().exposition("").write().decode()
+
+    assert 'sidecar_unseen_values{feature="country"} 12.1' in body
+    assert "XX" not in body
+
+
+def test_quality_of_features_past_the_cap_is_not_exported() -> None:
+    made = metrics(max_features=0)
+    made.read_from(Readings(lambda: (), lambda: None, lambda: True, list, quality))
+
+    assert set(series(made, "sidecar_quality_ratio")) == {
+        'check="fallback",feature="",window="5m"'
+    }
+    assert series(made, "sidecar_unseen_values") == {}
 
 
 def test_the_duration_of_a_scrape_is_told_by_the_next() -> None:

@@ -1,0 +1,1 @@
+"""Drift monitoring: what it costs beside other tools, and how often and how soon it speaks."""
