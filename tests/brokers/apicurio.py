@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -44,7 +45,9 @@ def _fetch(target: Path) -> None:
         f"-Dartifact=io.apicurio:apicurio-registry-app:{VERSION}:zip:all",
         f"-DoutputDirectory={filling}",
     ]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    # Maven leaves its markers where it runs, as there is no project.
+    with tempfile.TemporaryDirectory() as scratch:
+        done = subprocess.run(command, cwd=scratch, capture_output=True, text=True, check=False)
     if done.returncode:
         raise CannotRunError(f"Maven could not fetch Apicurio Registry:\n{done.stdout[-2000:]}")
     if not target.exists():
