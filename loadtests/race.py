@@ -91,6 +91,7 @@ def run(contestant: Contestant, plan: Plan, brokers: str, label: str) -> Result:
         RunFailedError: With the last lines of what it printed.
     """
     outputs = {"BENCH_DECISIONS": f"{label}.decisions", "BENCH_DEAD_LETTERS": f"{label}.dead"}
+    beside = {"BENCH_STATE": f"{label}.state", "BENCH_SIGNALS": f"{label}.signals"}
     metrics = _free_port()
     environment = {
         "BENCH_BROKERS": brokers,
@@ -101,10 +102,12 @@ def run(contestant: Contestant, plan: Plan, brokers: str, label: str) -> Result:
         "BENCH_METRICS": str(metrics),
         "BENCH_ADMIN": str(_free_port()),
         **outputs,
+        **beside,
         **contestant.environment,
     }
     with closing(Topics(brokers)) as topics:
         topics.create(list(outputs.values()))
+        topics.create(list(beside.values()), cleanup="compact")
         tree = ProcessTree(contestant.command, environment, plan.logs / f"{label}.log")
         try:
             scrape = f"http://127.0.0.1:{metrics}/metrics" if contestant.scraped else None
@@ -113,7 +116,7 @@ def run(contestant: Contestant, plan: Plan, brokers: str, label: str) -> Result:
             written = topics.written(outputs.values())
         finally:
             tree.end(5.0)
-            topics.delete(list(outputs.values()))
+            topics.delete([*outputs.values(), *beside.values()])
     try:
         return result_of(contestant.name, samples, plan, written, code)
     except RunFailedError as error:

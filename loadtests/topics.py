@@ -24,9 +24,10 @@ class Topics:
         self._admin = AdminClient(self._client)
         self._reader = Consumer({**self._client, "group.id": "loadtests"})
 
-    def create(self, names: Sequence[str]) -> None:
-        """Make topics of `PARTITIONS` partitions."""
-        topics = [NewTopic(name, PARTITIONS, 1) for name in names]
+    def create(self, names: Sequence[str], *, cleanup: str = "delete") -> None:
+        """Make topics of `PARTITIONS` partitions, with this `cleanup.policy`."""
+        config = {"cleanup.policy": cleanup}
+        topics = [NewTopic(name, PARTITIONS, 1, config=config) for name in names]
         for done in self._admin.create_topics(topics).values():
             done.result(_ANSWER_S)
 

@@ -2,8 +2,9 @@
 
 Each is started as a process of its own and is told by its environment what to do:
 `BENCH_BROKERS`, `BENCH_GROUP`, `BENCH_EVENTS` (the topic that it reads), `BENCH_DECISIONS` and
-`BENCH_DEAD_LETTERS` (that it writes), `BENCH_MODEL` (an ONNX file), `BENCH_BUNDLE` (a bundle of
-the same model), `BENCH_METRICS` and `BENCH_ADMIN` (free local ports). It works until SIGTERM.
+`BENCH_DEAD_LETTERS` (that it writes), `BENCH_STATE` and `BENCH_SIGNALS` (compacted, for what is
+not an answer), `BENCH_MODEL` (an ONNX file), `BENCH_BUNDLE` (a bundle of the same model),
+`BENCH_METRICS` and `BENCH_ADMIN` (free local ports). It works until SIGTERM.
 """
 
 import sys
