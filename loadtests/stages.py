@@ -152,6 +152,8 @@ def line(bundle: Path) -> Line:
         "BENCH_EVENTS": "events",
         "BENCH_DECISIONS": "decisions",
         "BENCH_DEAD_LETTERS": "dead-letters",
+        "BENCH_STATE": "state",
+        "BENCH_SIGNALS": "signals",
         "BENCH_METRICS": "1",
         "BENCH_ADMIN": "2",
         "BENCH_BUNDLE": str(bundle),
