@@ -111,14 +111,14 @@ class Recovery:
         while True:
             await self._broken.wait()
             self._broken.clear()
-            # What broke hangs together in cycles, batches included, and the collector is calm:
-            # a sink that breaks again and again would pile them up.
-            gc.collect()
             if self._in_vain:
                 await self._stopped_within(next(self._waits))
             self._in_vain = True
             if not await self._until_up("sink", self._rebuild):
                 return
+            # What broke hangs together in cycles, batches included, and the collector is calm.
+            # Nothing holds them any more.
+            gc.collect()
             if not self._broken.is_set():
                 self._metrics.paused("sink", on=False)
                 self._flow.release("sink")
