@@ -3,14 +3,15 @@
 import asyncio
 import random
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
+from functools import partial
 
 import structlog
 
 from sidecar.clock import Clock
 from sidecar.errors import SinkUnavailableError, SourceUnavailableError
-from sidecar.ports import Ledger, Source
+from sidecar.ports import Ledger, Place, Source
 from sidecar.runtime.commits import Committer
 from sidecar.runtime.deadline import Deadline
 from sidecar.runtime.flow import Flow
@@ -172,18 +173,23 @@ class Assignment:
         self._flow.restored(partitions)
 
     async def _ready(self, partitions: frozenset[int]) -> None:
-        await self._ledger.begin(partitions)
         # Only behind the fence does the committed offset stand still.
+        await self._ledger.begin(partitions)
+        if self._keeper is not None:
+            await self._keeper.restore(partial(self._places, partitions))
+        else:
+            await self._places(partitions)  # only to notice that it is silent
+        if self._ledger.atomic:
+            await self._source.rewind(partitions, {})
+
+    async def _places(self, partitions: frozenset[int]) -> Mapping[int, Place]:
         try:
             places = await self._source.places(partitions)
         except SourceUnavailableError:
             self._silences_s.append(self._clock.monotonic())
             raise
         self._silences_s.clear()
-        if self._keeper is not None:
-            await self._keeper.restore(places)
-        if self._ledger.atomic:
-            await self._source.rewind(partitions, {})
+        return places
 
     def _is_silent(self) -> bool:
         """Whether the source gave no answer for a while, however often it was asked."""

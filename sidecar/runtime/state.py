@@ -13,7 +13,7 @@ partition 0. It stores what its rule remembers, and the others show that.
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -255,24 +255,39 @@ class StateKeeper:
 
     # --- restoring ---------------------------------------------------------------------------
 
-    async def restore(self, places: Mapping[int, Place]) -> None:
+    async def restore(self, ask: Callable[[], Awaitable[Mapping[int, Place]]]) -> None:
         """Make partitions ours: read to the end of the topic, and count on from there.
 
         Args:
-            places: The partitions, and where each stands.
+            ask: Gives the partitions, and where each stands.
 
         Raises:
             SourceUnavailableError: The state topic cannot be read at the moment.
         """
         await self._catch_up()
+        # A former owner that does not know it yet may go on storing while the answer is on
+        # its way, and then further than that says.
+        before = {at: each.mark.next for at, each in self._stored.items() if each.mark}
+        places = await ask()
         for partition, place in places.items():
-            self._restore(partition, place)
+            anew = {
+                name for (name, p), at in before.items() if p == partition and at > place.end
+            }
+            self._restore(partition, place, anew)
         self._owned |= places.keys()
 
-    def _restore(self, partition: int, place: Place) -> None:
-        """Take a partition over for each monitor; what happens to several counts once."""
+    def _restore(self, partition: int, place: Place, anew: Collection[str]) -> None:
+        """Take a partition over for each monitor; what happens to several counts once.
+
+        Args:
+            partition: The input partition.
+            place: Where it stands.
+            anew: Monitors that have counted beyond its end: its topic was made anew.
+        """
         found = [
-            self._observers.read(monitor, partial(self._take_over, name, partition, place))
+            self._observers.read(
+                monitor, partial(self._take_over, name, partition, place, name in anew)
+            )
             for name, monitor in self._monitors.items()
         ]
         gap = max((taken.gap for taken in found if taken is not None), default=0)
@@ -294,11 +309,11 @@ class StateKeeper:
                     await self._progress.wait()
         raise SourceUnavailableError(f"state was not read within {_RESTORE_S:g} s")
 
-    def _take_over(self, name: str, partition: int, place: Place) -> _Taken:
+    def _take_over(self, name: str, partition: int, place: Place, anew: bool) -> _Taken:
         """Count on from what is stored, or begin anew where it cannot be used."""
         stored = self._partition(name, partition)
         windows = self._monitors[name].windows
-        why_not = self._unusable(stored, place)
+        why_not = self._unusable(stored, anew)
         if why_not is None and stored.mark is not None:
             windows.follow(partition, stored.mark.newest_ms, stored.mark.next, stored.take())
             windows.park(partition, stored.take_ahead())
@@ -316,16 +331,14 @@ class StateKeeper:
         return _Taken(gap, why_not)
 
     @staticmethod
-    def _unusable(stored: StoredPartition, place: Place) -> str | None:
+    def _unusable(stored: StoredPartition, anew: bool) -> str | None:
         if stored.broken:
             return "damaged"
         if stored.mark is None:
             return "missing" if stored.waiting else None
         if not stored.fits:
             return "config"
-        if stored.mark.next > place.end:
-            return "topic"
-        return None
+        return "topic" if anew else None
 
     def _begin_anew(self, name: str, partition: int, why: str) -> None:
         alerts = self._monitors[name].alerts

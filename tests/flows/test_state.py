@@ -1,7 +1,7 @@
 """Flow: windows outlast restarts, count each event once, and show every partition."""
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any
 
 import pytest
@@ -9,6 +9,7 @@ import pytest
 from sidecar.errors import SourceUnavailableError
 from sidecar.events import RecordBatch
 from sidecar.monitors.snapshot import WindowSnapshot
+from sidecar.ports import Place
 from tests.fakes import MemoryLog, MemorySink, MemorySource, Stored
 from tests.flows.harness import (
     DECISIONS,
@@ -41,6 +42,20 @@ class Part(MemorySource):
     async def deal(self, partitions: Collection[int]) -> None:
         share, self._share = self._share, None
         await super().deal(partitions if share is None else share)
+
+
+class Overtaken(Part):
+    """A member that a former owner, who does not know it yet, overtakes while it asks."""
+
+    def __init__(self, log: MemoryLog, partitions: tuple[int, ...]) -> None:
+        super().__init__(log, partitions)
+        self.overtaking: Callable[[], Awaitable[None]] | None = None
+
+    async def places(self, partitions: Collection[int]) -> Mapping[int, Place]:
+        places = await super().places(partitions)
+        if self.overtaking is not None:
+            await self.overtaking()
+        return places
 
 
 def window(sidecar: Sidecar) -> WindowSnapshot:
@@ -221,6 +236,27 @@ def test_a_topic_that_was_made_anew_begins_empty() -> None:
             await after.until(lambda: window(after).records == 2)
 
         assert after.sample(RESETS, reason="topic") == 2
+
+    asyncio.run(flow())
+
+
+def test_a_former_owner_that_goes_on_storing_is_no_topic_that_was_made_anew() -> None:
+    async def flow() -> None:
+        log = two_partitions()
+        async with made(log) as former:
+            former.send_amounts(*range(50))
+            await stored(former, log)
+            source = Overtaken(log, (0, 1))
+
+            async def overtaking() -> None:
+                former.send_amounts(*range(50, 80))
+                await stored(former, log)
+
+            source.overtaking = overtaking
+            async with running(source=source, topics=TOPICS, state="two") as after:
+                await after.until(lambda: window(after).records == 80)
+
+        assert after.sample(RESETS, reason="topic") == 0
 
     asyncio.run(flow())
 
