@@ -56,10 +56,12 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--long", action="store_true", help="each fault longer and more often")
     parser.add_argument("--short", action="store_true", help="those that CI runs")
     parser.add_argument("--repeat", type=int, default=1, help="so many seeds, from --seed on")
-    parser.add_argument("--out", type=Path, help="folder of logs and report.json")
+    parser.add_argument("--out", type=Path, help="new folder for logs and report.json")
     options = parser.parse_args()
     if unknown := [name for name in options.names if name not in TABLE]:
         parser.error(f"no such fault: {', '.join(unknown)}; there are {', '.join(TABLE)}")
+    if options.out and options.out.is_dir() and any(options.out.iterdir()):
+        parser.error(f"{options.out} has the logs of another run: name a new folder")
     return options
 
 

@@ -401,8 +401,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m loadtests.faults.memory")
     parser.add_argument("--events", type=int, default=EVENTS)
     parser.add_argument("--mode", choices=get_args(Mode), default="at_least_once")
-    parser.add_argument("--out", type=Path, help="folder of logs and memory.json")
+    parser.add_argument("--out", type=Path, help="new folder for logs and memory.json")
     options = parser.parse_args()
+    if options.out and options.out.is_dir() and any(options.out.iterdir()):
+        parser.error(f"{options.out} has the logs of another run: name a new folder")
     # An end that is asked for must end broker and sidecar too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     folder = options.out or Path(tempfile.mkdtemp(prefix="sidecar-memory-"))
