@@ -1,6 +1,5 @@
 """Replay input from Kafka: a range of a topic, without a group and without a commit."""
 
-import asyncio
 import os
 import re
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -8,7 +7,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError, RecordTooLargeError
+from aiokafka.errors import KafkaError
 
 from sidecar.adapters.kafka_client import (
     bounded,
@@ -17,15 +16,14 @@ from sidecar.adapters.kafka_client import (
     why_unreachable,
 )
 from sidecar.adapters.kafka_errors import CONNECT_ERRORS, text_of
-from sidecar.adapters.kafka_reading import UNREADABLE, take, take_around_damage
-from sidecar.adapters.kafka_records import Found, Unreadable, as_it_is, record_batch
+from sidecar.adapters.kafka_ranges import RangeReader, Ranges, partitions_of
+from sidecar.adapters.kafka_records import as_it_is, record_batch
 from sidecar.adapters.replay_merge import Merged, TimeMerge
 from sidecar.config.settings import KafkaSettings
 from sidecar.errors import Finding, SourceUnavailableError, UserError
 from sidecar.events import RecordBatch
 
 _CLOSE_S = 5.0
-_POLL_S = 0.5
 _POLL_RECORDS = 16_384
 _PARTITION_FETCH_BYTES = 1 << 20
 # A partition with more than this waiting for the others is not read on.
@@ -113,15 +111,13 @@ class TopicRange:
         self._places = begin, end
         self._environ = environ
         self._request_s = kafka.request_timeout.seconds
-        self._ranges: dict[int, tuple[int, int]] = {}
-        self._positions: dict[int, int] = {}
-        self._suspects: list[TopicPartition] = []
+        self._ranges: Ranges = {}
+        self._reader: RangeReader | None = None
 
     @property
     def progress(self) -> tuple[int, int]:
         """Offsets that are passed, and of how many."""
-        done = sum(at - self._ranges[p][0] for p, at in self._positions.items())
-        return done, sum(end - begin for begin, end in self._ranges.values())
+        return self._reader.progress if self._reader else (0, 0)
 
     async def batches(self, max_records: int) -> AsyncIterator[RecordBatch]:
         """Give the records, with their real places, keys, timestamps and headers.
@@ -137,9 +133,16 @@ class TopicRange:
         """
         consumer = await self._connect()
         try:
-            await self._resolve(consumer)
+            self._ranges = await self._find_ranges(consumer)
+            self._reader = RangeReader(
+                consumer,
+                self._topic,
+                self._ranges,
+                max_records=_POLL_RECORDS,
+                request_s=self._request_s,
+            )
             ready: Merged = []
-            async for merged in self._merged(consumer):
+            async for merged in self._merged(self._reader):
                 ready += merged
                 while len(ready) >= max_records:
                     yield self._batch(ready[:max_records])
@@ -186,8 +189,8 @@ class TopicRange:
                 await close_client(consumer, _CLOSE_S)
         return consumer
 
-    async def _resolve(self, consumer: AIOKafkaConsumer) -> None:
-        """Find the offsets of the range, and go to its beginning."""
+    async def _find_ranges(self, consumer: AIOKafkaConsumer) -> Ranges:
+        """Find the offsets of the range."""
         tps = await self._partitions(consumer)
         oldest = await bounded(consumer.beginning_offsets(tps), self._request_s)
         newest = await bounded(consumer.end_offsets(tps), self._request_s)
@@ -195,24 +198,20 @@ class TopicRange:
             await self._offsets(consumer, place, default)
             for place, default in zip(self._places, (oldest, newest), strict=True)
         ]
+        ranges: dict[int, tuple[int, int]] = {}
         for tp in tps:
             begin = max(oldest[tp], begins[tp])
-            self._ranges[tp.partition] = begin, max(begin, min(newest[tp], ends[tp]))
-        self._positions = {p: begin for p, (begin, _) in self._ranges.items()}
-        consumer.assign([tp for tp in tps if self._left(tp)])
-        for tp in consumer.assignment():
-            consumer.seek(tp, self._positions[tp.partition])
+            ranges[tp.partition] = begin, max(begin, min(newest[tp], ends[tp]))
+        return ranges
 
     async def _partitions(self, consumer: AIOKafkaConsumer) -> list[TopicPartition]:
         """Give the partitions that are read."""
-        if self._topic not in await bounded(consumer.topics(), self._request_s):
+        there = await partitions_of(consumer, self._topic, self._request_s)
+        if there is None:
             message = "does not exist, or may not be seen by this user"
             raise UserError(
                 self._topic, [Finding(self._topic, message, "check the topic's name")]
             )
-        # Asking for an offset makes the client learn the topic's partitions.
-        await bounded(consumer.end_offsets([TopicPartition(self._topic, 0)]), self._request_s)
-        there = consumer.partitions_for_topic(self._topic) or set()
         named = set().union(*(place.offsets or () for place in self._places))
         if unknown := sorted(named - there):
             message = f"the topic has no partition {', '.join(map(str, unknown))}"
@@ -238,61 +237,17 @@ class TopicRange:
 
     # --- reading -----------------------------------------------------------------------------
 
-    async def _merged(self, consumer: AIOKafkaConsumer) -> AsyncIterator[Merged]:
+    async def _merged(self, reader: RangeReader) -> AsyncIterator[Merged]:
         merge = TimeMerge(self._ranges)
-        loop = asyncio.get_running_loop()
-        quiet_since = loop.time()
-        reading = consumer.assignment()
-        for partition in self._ranges.keys() - {tp.partition for tp in reading}:
+        for partition in self._ranges.keys() - {tp.partition for tp in reader.reading}:
             merge.end(partition)
-        while reading:
+        while reading := set(reader.reading):
             hungry = [tp for tp in reading if merge.bytes_waiting(tp.partition) < _HELD_BYTES]
-            found = await self._read(consumer, hungry)
-            for tp, rows in found.items():
-                end = self._ranges[tp.partition][1]
-                merge.add(tp.partition, [row for row in rows if row.offset < end])
-            # The position also passes what is no record: markers of transactions, gaps.
-            moved = [tp for tp in reading if await self._moved(consumer, tp)]
-            for tp in moved:
-                if not self._left(tp):
-                    merge.end(tp.partition)
-            reading -= {tp for tp in moved if not self._left(tp)}
-            if moved:
-                quiet_since = loop.time()
-            elif loop.time() - quiet_since > self._request_s:
-                raise SourceUnavailableError(f"no record for {self._request_s:g} s")
+            for tp, rows in (await reader.read(hungry)).items():
+                merge.add(tp.partition, rows)
+            for tp in reading - reader.reading:
+                merge.end(tp.partition)
             yield merge.take()
-
-    async def _read(
-        self, consumer: AIOKafkaConsumer, hungry: Sequence[TopicPartition]
-    ) -> Found:
-        if self._suspects:
-            tp = self._suspects.pop()
-            rows, sound = await take_around_damage(consumer, _POLL_RECORDS, _POLL_S, tp)
-            self._suspects += [] if sound else [tp]
-            return {tp: rows}
-        try:
-            return await take(consumer, _POLL_RECORDS, _POLL_S, *hungry)
-        except RecordTooLargeError as error:
-            # The client has skipped it already, and says where it was.
-            _, tp, offset, _ = error.args
-            return {tp: [Unreadable(offset)]}
-        except UNREADABLE:
-            # The client may have passed records of the others; each is read again alone.
-            for tp in hungry:
-                consumer.seek(tp, self._positions[tp.partition])
-            self._suspects = list(hungry)
-            return {}
-
-    async def _moved(self, consumer: AIOKafkaConsumer, tp: TopicPartition) -> bool:
-        """Note where a partition stands; say whether that is further than before."""
-        before = self._positions[tp.partition]
-        at = await bounded(consumer.position(tp), self._request_s)
-        self._positions[tp.partition] = min(at, self._ranges[tp.partition][1])
-        return self._positions[tp.partition] > before
-
-    def _left(self, tp: TopicPartition) -> int:
-        return self._ranges[tp.partition][1] - self._positions[tp.partition]
 
     def _batch(self, merged: Merged) -> RecordBatch:
         return record_batch(self._topic, dict(_by_partition(self._topic, merged)))
