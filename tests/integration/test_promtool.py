@@ -1,8 +1,9 @@
-"""Prometheus's own linter on what a scrape gives."""
+"""Prometheus's own linter on what a scrape gives, and on the rules that ask for it."""
 
 import shutil
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,8 @@ from sidecar.telemetry.metrics import Metrics
 from tests.telemetry_samples import busy_metrics, metrics
 
 pytestmark = pytest.mark.promtool
+
+MONITORING = Path(__file__).parents[2] / "deploy" / "monitoring"
 
 
 def promtool() -> str:
@@ -28,3 +31,21 @@ def test_promtool_has_no_complaint(make: Callable[[], Metrics]) -> None:
     )
 
     assert (done.returncode, done.stdout.decode(), done.stderr.decode()) == (0, "", "")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("check", "rules", "--lint=all", "--lint-fatal", "rules.yaml"),
+        ("test", "rules", "rules.test.yaml"),
+        ("test", "rules", "rules.days.test.yaml"),
+    ],
+    ids=["check", "test", "test, days"],
+)
+def test_the_rules_pass(arguments: tuple[str, ...]) -> None:
+    done = subprocess.run(
+        [promtool(), *arguments], cwd=MONITORING, capture_output=True, text=True, timeout=60
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "SUCCESS" in done.stdout
