@@ -176,8 +176,12 @@ def _lost(
 
 def _vanished(history: History) -> Iterator[str]:
     there = {event.place for event in history.events} | history.expired
+    numbers = {_seq(event) for event in history.events}
     for record in history.sent:
-        if record.ack is Ack.ACKNOWLEDGED and (record.partition, record.offset) not in there:
+        place = record.partition, record.offset
+        # Of a write that it has already, the broker does not say again where.
+        found = record.seq in numbers if record.offset < 0 else place in there
+        if record.ack is Ack.ACKNOWLEDGED and not found:
             yield f"seq {record.seq} at {record.partition}:{record.offset}"
 
 

@@ -95,7 +95,8 @@ def rolling(scene: Scene) -> None:
 def coordinator(scene: Scene) -> None:
     """Kill the broker that coordinates the group, and leave it away."""
     for _ in range(2 if scene.long else 1):
-        found = scene.site.cluster.admin().describe_consumer_groups([scene.group])
+        admin = scene.site.cluster.admin()  # held: its answers go with it
+        found = admin.describe_consumer_groups([scene.group])
         node = found[scene.group].result(10).coordinator.id
         broker = scene.site.cluster.brokers[node - 1]
         broker.kill()

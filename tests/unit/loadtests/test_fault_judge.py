@@ -135,6 +135,14 @@ def test_a_write_that_is_not_there_and_was_not_acknowledged_is_no_loss() -> None
     assert found(replace(GOOD, sent=[*GOOD.sent, sent(60, Ack.UNKNOWN)])) == {}
 
 
+def test_a_write_that_the_broker_has_already_is_found_by_its_number() -> None:
+    again = sent(1)._replace(offset=-1)
+
+    assert found(replace(GOOD, sent=[sent(0), again, *GOOD.sent[2:]])) == {}
+    gone = sent(50)._replace(offset=-1)
+    assert found(replace(GOOD, sent=[*GOOD.sent, gone])) == {"vanished": 1}
+
+
 def test_nothing_comes_of_a_tombstone() -> None:
     more = [*GOOD.events, event(4, None)]
     book = [*GOOD.sent, sent(4, codes=frozenset())]
