@@ -25,6 +25,7 @@ _MASK = "***"
 _SPOKEN = (Address, ByteSize, Duration, Secret, Path, BaseException)
 # A client that waits for a broker logs each try, some 40 lines a second.
 _LIBRARY_QUIET_S = 10.0
+_CLIENT = "aiokafka"
 _MAX_TEXT = 2_000
 _MAX_DEPTH = 4
 
@@ -57,6 +58,7 @@ def configure_logs(
     )
     strip = structlog.stdlib.ProcessorFormatter.remove_processors_meta
     handler = logging.StreamHandler(stream)
+    handler.addFilter(_of_the_client)
     handler.addFilter(_Sparse())
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
@@ -91,6 +93,18 @@ class _Count:
     def __call__(self, _logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
         self._count(event["level"])
         return event
+
+
+def _of_the_client(record: logging.LogRecord) -> bool:
+    """Take the error from the end of a task of the Kafka client's own.
+
+    A call that is given up, or a client that is thrown away, leaves tasks behind whose fate
+    concerns nobody; asyncio tells it as an error with a traceback.
+    """
+    if record.name == "asyncio" and _CLIENT in record.getMessage():
+        record.levelno, record.levelname = logging.WARNING, "WARNING"
+        record.exc_info = record.exc_text = None
+    return True
 
 
 class _Sparse(logging.Filter):

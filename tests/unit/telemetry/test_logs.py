@@ -123,6 +123,24 @@ def test_a_library_that_repeats_itself_is_heard_now_and_then() -> None:
     assert counted == ["error"] * 4
 
 
+@pytest.mark.parametrize(
+    ("coroutine", "level"), [("lib/aiokafka/sender.py", "warning"), ("sidecar/a.py", "error")]
+)
+def test_what_is_left_of_a_client_is_no_error_of_ours(coroutine: str, level: str) -> None:
+    stream = io.StringIO()
+    logging_to(stream)
+    try:
+        raise TimeoutError("no broker")
+    except TimeoutError:
+        logging.getLogger("asyncio").exception(
+            "Task exception was never retrieved\nfuture: <Task coro=<f() at %s>>", coroutine
+        )
+
+    (line,) = lines(stream)
+    assert line["level"] == level
+    assert ("exception" in line) == (level == "error")
+
+
 def test_levels_are_counted_in_the_metrics() -> None:
     made = metrics()
     configure_logs(LogSettings(), stream=io.StringIO(), count=made.log_message)
