@@ -270,26 +270,25 @@ class StateKeeper:
         before = {at: each.mark.next for at, each in self._stored.items() if each.mark}
         places = await ask()
         for partition, place in places.items():
-            anew = {
-                name for (name, p), at in before.items() if p == partition and at > place.end
-            }
-            self._restore(partition, place, anew)
+            self._restore(partition, place, before)
         self._owned |= places.keys()
 
-    def _restore(self, partition: int, place: Place, anew: Collection[str]) -> None:
+    def _restore(
+        self, partition: int, place: Place, before: Mapping[tuple[str, int], int]
+    ) -> None:
         """Take a partition over for each monitor; what happens to several counts once.
 
         Args:
             partition: The input partition.
             place: Where it stands.
-            anew: Monitors that have counted beyond its end: its topic was made anew.
+            before: The first offset that was not counted when that was asked, by monitor and
+                partition. Beyond its end, the topic was made anew.
         """
-        found = [
-            self._observers.read(
-                monitor, partial(self._take_over, name, partition, place, name in anew)
-            )
-            for name, monitor in self._monitors.items()
-        ]
+        found = []
+        for name, monitor in self._monitors.items():
+            anew = before.get((name, partition), 0) > place.end
+            take_over = partial(self._take_over, name, partition, place, anew)
+            found.append(self._observers.read(monitor, take_over))
         gap = max((taken.gap for taken in found if taken is not None), default=0)
         self._metrics.state_gap(gap)
         if gap:

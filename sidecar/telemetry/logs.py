@@ -7,6 +7,7 @@ structlog's, taken with `structlog.get_logger()` wherever something is said.
 import logging
 import math
 import os
+import re
 from collections.abc import Callable, Mapping
 from numbers import Integral
 from pathlib import Path
@@ -25,7 +26,8 @@ _MASK = "***"
 _SPOKEN = (Address, ByteSize, Duration, Secret, Path, BaseException)
 # A client that waits for a broker logs each try, some 40 lines a second.
 _LIBRARY_QUIET_S = 10.0
-_CLIENT = "aiokafka"
+# asyncio tells where the coroutine of a task stands, or begins.
+_CLIENTS_TASK = re.compile(r"coro=<[^>]* at [^>]*[/\\]aiokafka[/\\]")
 _MAX_TEXT = 2_000
 _MAX_DEPTH = 4
 
@@ -101,7 +103,7 @@ def _of_the_client(record: logging.LogRecord) -> bool:
     A call that is given up, or a client that is thrown away, leaves tasks behind whose fate
     concerns nobody; asyncio tells it as an error with a traceback.
     """
-    if record.name == "asyncio" and _CLIENT in record.getMessage():
+    if record.name == "asyncio" and _CLIENTS_TASK.search(record.getMessage()):
         record.levelno, record.levelname = logging.WARNING, "WARNING"
         record.exc_info = record.exc_text = None
     return True

@@ -124,16 +124,25 @@ def test_a_library_that_repeats_itself_is_heard_now_and_then() -> None:
 
 
 @pytest.mark.parametrize(
-    ("coroutine", "level"), [("lib/aiokafka/sender.py", "warning"), ("sidecar/a.py", "error")]
+    ("task", "level"),
+    [
+        ("coro=<f() done, defined at lib/aiokafka/sender.py:1> exception=E()", "warning"),
+        ("coro=<f() running at lib/aiokafka/sender.py:1> wait_for=<Future>", "warning"),
+        ("coro=<f() done, defined at sidecar/a.py:1> exception=E()", "error"),
+        (
+            "coro=<f() running at sidecar/a.py:1> cb=[g() at lib/aiokafka/sender.py:2]",
+            "error",
+        ),
+    ],
 )
-def test_what_is_left_of_a_client_is_no_error_of_ours(coroutine: str, level: str) -> None:
+def test_what_is_left_of_a_client_is_no_error_of_ours(task: str, level: str) -> None:
     stream = io.StringIO()
     logging_to(stream)
     try:
         raise TimeoutError("no broker")
     except TimeoutError:
         logging.getLogger("asyncio").exception(
-            "Task exception was never retrieved\nfuture: <Task coro=<f() at %s>>", coroutine
+            "Task exception was never retrieved\nfuture: <Task finished %s>", task
         )
 
     (line,) = lines(stream)
