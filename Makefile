@@ -48,7 +48,7 @@ memory: .venv/dev.done ## ten million events through one sidecar, and its memory
 	@$(BIN)/python -m loadtests.faults.memory $(ARGS)
 
 lock: .venv/dev.done ## the locked versions anew
-	@$(LOCK) pyproject.toml -o requirements/runtime.txt && $(LOCK) pyproject.toml --extra demo --group build -c requirements/runtime.txt -o requirements/demo.txt && $(LOCK) pyproject.toml --all-extras --group build --group test --group lint --group docs --group tools -c requirements/runtime.txt -o requirements/dev.txt && sed '/^protobuf==/,/[^\\]$$/d' requirements/runtime.txt | $(LOCK) pyproject.toml --group build --group examples -c - -o requirements/examples.txt && for tool in evidently nannyml river; do $(LOCK) --group pyproject.toml:$$tool --override loadtests/drift/left-out.txt -o loadtests/drift/$$tool.txt || exit 1; done
+	@$(LOCK) pyproject.toml -o requirements/runtime.txt && $(LOCK) pyproject.toml --extra demo --extra top --group build -c requirements/runtime.txt -o requirements/demo.txt && $(LOCK) pyproject.toml --all-extras --group build --group test --group lint --group docs --group dashboards --group tools -c requirements/runtime.txt -o requirements/dev.txt && sed '/^protobuf==/,/[^\\]$$/d' requirements/runtime.txt | $(LOCK) pyproject.toml --group build --group examples -c - -o requirements/examples.txt && for tool in evidently nannyml river; do $(LOCK) --group pyproject.toml:$$tool --override loadtests/drift/left-out.txt -o loadtests/drift/$$tool.txt || exit 1; done
 
 clean: ## everything that can be made anew
 	@rm -rf .venv .venv-examples .cache build site
