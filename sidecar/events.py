@@ -225,10 +225,12 @@ class EventBatch:
 
     def spans(self) -> Iterator[Span]:
         """Give the rows of each partition, as positions in this batch's columns."""
-        for span in self.records.spans:
-            start, stop = np.searchsorted(self.rows, (span.start, span.stop))
+        spans, start = self.records.spans, 0
+        stops = np.searchsorted(self.rows, [span.stop for span in spans]).tolist()
+        for span, stop in zip(spans, stops, strict=True):
             if stop > start:
-                yield Span(span.partition, int(start), int(stop))
+                yield Span(span.partition, start, stop)
+            start = stop
 
 
 @dataclass(frozen=True, slots=True)

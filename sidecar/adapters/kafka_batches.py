@@ -1,8 +1,9 @@
 """From outbound slices to batches of the client, within what a topic takes."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from itertools import islice, repeat
+from itertools import count, repeat
+from typing import Any
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.producer.message_accumulator import BatchBuilder
@@ -74,40 +75,71 @@ def pack(
         The batches in order, and the records that need not be sent to be refused.
     """
     refusals: list[Refusal] = []
-    closed: list[Packed] = []
-    batch, begin = new_batch(), run.start
-    # One call of the client per record: this is where records become bytes.
-    for at, (key, value, headers, time_ms) in enumerate(_records(run), run.start):
-        if key is None and needs_key:
-            refusals.append(run.refusal(at, "no key, and the topic is compacted"))
-            closed.append(Packed(replace(run, start=begin, stop=at), batch))
-            batch, begin = new_batch(), at + 1
-        elif batch.append(timestamp=time_ms, key=key, value=value, headers=headers) is None:
-            closed.append(Packed(replace(run, start=begin, stop=at), batch))
-            batch, begin = new_batch(), at
-            batch.append(timestamp=time_ms, key=key, value=value, headers=headers)
-    closed.append(Packed(replace(run, start=begin), batch))
-
     packed: list[Packed] = []
-    for one in closed:
-        if len(one.run) == 1 and one.batch.size() > max_bytes:
-            message = f"{one.batch.size()} bytes, and the topic takes {max_bytes}"
-            refusals.append(run.refusal(one.run.start, message))
-        elif len(one.run):
-            packed.append(one)
-    return packed, refusals
+    for part in _with_keys(run, refusals) if needs_key else [run]:
+        for one in _filled(part, new_batch):
+            if len(one.run) == 1 and one.batch.size() > max_bytes:
+                message = f"{one.batch.size()} bytes, and the topic takes {max_bytes}"
+                refusals.append(run.refusal(one.run.start, message))
+            else:
+                packed.append(one)
+    return packed, sorted(refusals, key=lambda refusal: refusal.row)
 
 
-def _records(
-    run: Run,
-) -> Iterable[tuple[bytes | None, bytes | None, list[tuple[str, bytes | None]], int | None]]:
-    part = run.part
-    headers: Iterable[list[tuple[str, bytes | None]]] = (
-        repeat([]) if part.headers is None else map(list, part.headers)
+def _with_keys(run: Run, refusals: list[Refusal]) -> Iterator[Run]:
+    """Cut a run at its records without a key, which are refused."""
+    start = run.start
+    for at in range(run.start, run.stop):
+        if run.part.keys[at] is None:
+            refusals.append(run.refusal(at, "no key, and the topic is compacted"))
+            yield replace(run, start=start, stop=at)
+            start = at + 1
+    yield replace(run, start=start)
+
+
+def _filled(run: Run, new_batch: Callable[[], BatchBuilder]) -> Iterator[Packed]:
+    """Put a run into batches, each filled up."""
+    while len(run):
+        batch = new_batch()
+        taken = _fill(batch, run)
+        yield Packed(replace(run, stop=run.start + taken), batch)
+        run = replace(run, start=run.start + taken)
+
+
+def _fill(batch: BatchBuilder, run: Run) -> int:
+    """Append records until one does not fit, and give how many were taken.
+
+    Not by the client's own `append`, which is Python around the compiled one of its builder and
+    half of what a record costs; all that it does beyond that is to count, and to take no more
+    once a record did not fit. Should it ever be made another way, it is used as it is.
+    """
+    part, own = run.part, slice(run.start, run.stop)
+    columns: tuple[Iterable[Any], ...] = (
+        repeat(None) if part.timestamps_ms is None else part.timestamps_ms[own],
+        part.keys[own],
+        part.values[own],
+        repeat([]) if part.headers is None else map(list, part.headers[own]),
     )
-    times_ms = repeat(None) if part.timestamps_ms is None else part.timestamps_ms
-    columns = zip(part.keys, part.values, headers, times_ms, strict=False)
-    return islice(columns, run.start, run.stop)
+    append = getattr(getattr(batch, "_builder", None), "append", None)
+    if append is None or not hasattr(batch, "_relative_offset"):
+        return _fill_openly(batch, columns)
+    taken = 0
+    for metadata in map(append, count(), *columns):
+        if metadata is None:
+            batch.close()
+            break
+        taken += 1
+    batch._relative_offset = taken
+    return taken
+
+
+def _fill_openly(batch: BatchBuilder, columns: tuple[Iterable[Any], ...]) -> int:
+    taken = 0
+    for time_ms, key, value, headers in zip(*columns, strict=False):
+        if batch.append(timestamp=time_ms, key=key, value=value, headers=headers) is None:
+            break
+        taken += 1
+    return taken
 
 
 async def topic_rules(

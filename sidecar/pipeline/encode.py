@@ -31,6 +31,7 @@ ERROR_PREFIX = "sidecar.error."
 """Begins the name of each header that says what happened to a dead letter."""
 
 _DECIMALS = 6
+_MILLISECONDS = tuple(f".{rest:03}Z" for rest in range(1000))
 _STUB_VALUE = b"{}"
 _STUB_FIELDS = ("code", "topic", "partition", "offset")
 _ATTEMPTS = re.compile(rb"\d{1,9}")
@@ -159,11 +160,12 @@ class Encoder:
         # A newline is in none of the three, so no two triples give the same text.
         what = f"{records.topic}\n{self._model}\n{self._model_version}"
         digest = sha256(what.encode()).hexdigest()[:16]
-        partitions, offsets = records.partitions()[rows], records.offsets[rows]
-        return [
-            f"{digest}-{partition}-{offset}"
-            for partition, offset in zip(partitions.tolist(), offsets.tolist(), strict=True)
-        ]
+        offsets = records.offsets[rows].tolist()
+        ids: list[str] = []
+        for partition, start, stop in batch.events.spans():
+            begin = f"{digest}-{partition}-"
+            ids += [f"{begin}{offset}" for offset in offsets[start:stop]]
+        return ids
 
     def _versions(self, batch: DecisionBatch) -> Iterable[str]:
         if batch.events.upstream is None:
@@ -233,10 +235,14 @@ def _attempts(headers: Headers) -> int:
 
 
 def _rfc3339(times_ms: np.typing.NDArray[np.int64]) -> list[str]:
-    text: list[str] = np.datetime_as_string(
-        times_ms.astype("datetime64[ms]"), timezone="UTC"
-    ).tolist()
-    return text
+    # numpy takes 0.2 µs to write a time; the events of a batch share most of their seconds.
+    seconds, milliseconds = np.divmod(times_ms, 1000)
+    distinct, which = np.unique(seconds, return_inverse=True)
+    texts = np.datetime_as_string(distinct.astype("datetime64[s]")).tolist()
+    return [
+        texts[at] + _MILLISECONDS[rest]
+        for at, rest in zip(which.tolist(), milliseconds.tolist(), strict=True)
+    ]
 
 
 def _rounded(column: Float64Column) -> Sequence[float | None]:

@@ -1,6 +1,7 @@
 """From outbound slices to batches of the client."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from aiokafka.producer.message_accumulator import BatchBuilder
 from hypothesis import given
@@ -86,3 +87,39 @@ def test_every_record_is_packed_or_refused_once_and_in_order(
     assert sorted(sent + refused) == list(range(len(sizes)))
     assert [one.batch.record_count() for one in packed] == [len(one.run) for one in packed]
     assert all(one.batch.size() <= 300 for one in packed)
+
+
+def test_the_client_still_counts_what_is_appended_beneath_it() -> None:
+    open_one, run = batch_of(500), run_of([b"x" * 50] * 20)
+
+    first = pack(run, lambda: batch_of(500), NO_LIMIT, needs_key=False)[0][0]
+    while open_one.append(timestamp=7, key=b"key", value=b"x" * 50) is not None:
+        pass
+
+    assert len(first.run) == first.batch.record_count() == open_one.record_count()
+    assert first.batch.closed()
+    assert first.batch.size() == open_one.size()
+    assert len(first.batch._build()) == len(open_one._build())
+
+
+class Opaque:
+    """A batch of the client that hides how it is made."""
+
+    def __init__(self) -> None:
+        self._inner = batch_of(200)
+
+    def append(self, **record: Any) -> object:
+        return self._inner.append(**record)
+
+    def size(self) -> int:
+        return int(self._inner.size())
+
+
+def test_a_client_made_otherwise_is_used_by_its_public_way() -> None:
+    run = run_of([b"x" * 50] * 5)
+
+    open_way = pack(run, Opaque, NO_LIMIT, needs_key=False)[0]  # type: ignore[arg-type]
+
+    assert [one.run for one in open_way] == [
+        one.run for one in pack(run, small, NO_LIMIT, needs_key=False)[0]
+    ]
