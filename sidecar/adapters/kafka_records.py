@@ -1,6 +1,6 @@
 """From the client's records to one batch of columns, at the least cost per record."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -47,7 +47,14 @@ def _hand_through(
     return record if self._key_deserializer is as_it_is else make(self, tp, record)
 
 
+def _parsed(self: PartitionRecords) -> Iterator[Any]:
+    """Iterate over the client's generator itself, not by way of a method for each record."""
+    made: Iterator[Any] = getattr(self, "_records_iterator", None) or self
+    return made if self._key_deserializer is as_it_is else self
+
+
 PartitionRecords._consumer_record = _hand_through  # type: ignore[method-assign]
+PartitionRecords.__iter__ = _parsed  # type: ignore[method-assign]
 
 
 def record_batch(topic: str, found: Found) -> RecordBatch:

@@ -1,6 +1,7 @@
 """The last confident decision of each record key."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator
+from itertools import islice
 
 Answer = tuple[int, float, int]
 """What was decided for a key: the label's index (-1 for a regression), the score, and the event
@@ -32,17 +33,17 @@ class DecisionCache:
         """Count the answers, a key in both generations twice."""
         return len(self._young) + len(self._old)
 
-    def update(self, keys: Sequence[bytes | None], answers: Iterable[Answer]) -> None:
-        """Keep the answer of each key; of equal keys the last.
+    def update(self, answers: Iterator[tuple[bytes | None, Answer]], count: int) -> None:
+        """Keep the next answers; of equal keys the last.
 
         Args:
-            keys: Keys of records; None is kept like another but never found.
-            answers: As many as there are keys.
+            answers: With their keys; None is kept like another key but never found.
+            count: How many of them to take.
         """
-        if len(self._young) + len(keys) < self._half:
-            self._young.update(zip(keys, answers, strict=True))
+        if len(self._young) + count < self._half:
+            self._young.update(islice(answers, count))
             return
-        for key, answer in zip(keys, answers, strict=True):
+        for key, answer in islice(answers, count):
             self._young[key] = answer
             if len(self._young) >= self._half:
                 self._young, self._old = {}, self._young

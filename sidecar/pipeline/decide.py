@@ -4,7 +4,7 @@ The model answers where it is sure enough. Everything else goes down the fallbac
 rules in order, then the cache of the last confident decision for that key, then the default.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -177,29 +177,29 @@ class Decider:
         of_model[rows] = False
         kept = np.flatnonzero(of_model)
         keys = [batch.events.records.keys[row] for row in batch.events.rows.tolist()]
-        kept_keys = [keys[row] for row in kept.tolist()]
-        answers = self._answers(batch, kept)
-        left = np.ones(rows.size, np.bool_)
+        answers = zip([keys[row] for row in kept.tolist()], _answers(batch, kept), strict=True)
+        times_ms = batch.events.event_time_ms[rows].tolist()
+        found: list[Answer | None] = []
         done = 0
         before = np.searchsorted(kept, rows).tolist()
-        for at, (row, stop) in enumerate(zip(rows.tolist(), before, strict=True)):
+        for row, stop, time_ms in zip(rows.tolist(), before, times_ms, strict=True):
             if stop > done:
-                cache.update(kept_keys[done:stop], answers[done:stop])
+                cache.update(answers, stop - done)
                 done = stop
-            answer = cache.get(keys[row], int(batch.events.event_time_ms[row]))
-            if answer is not None:
-                left[at] = False
-                batch.source[row] = Source.CACHE
-                batch.label[row], score, _ = answer
-                if self._task is Task.REGRESSION:
-                    batch.score[row] = score
-        cache.update(kept_keys[done:], answers[done:])
-        return rows[left]
+            found.append(cache.get(keys[row], time_ms))
+        cache.update(answers, kept.size - done)
+        known = np.array([answer is not None for answer in found], np.bool_)
+        recalled = rows[known]
+        batch.source[recalled] = Source.CACHE
+        batch.label[recalled] = [answer[0] for answer in found if answer is not None]
+        if self._task is Task.REGRESSION:
+            batch.score[recalled] = [answer[1] for answer in found if answer is not None]
+        return rows[~known]
 
-    @staticmethod
-    def _answers(batch: DecisionBatch, rows: Int64Column) -> list[Answer]:
-        columns = batch.label, batch.score, batch.events.event_time_ms
-        return list(zip(*(column[rows].tolist() for column in columns), strict=True))
+
+def _answers(batch: DecisionBatch, rows: Int64Column) -> Iterable[Answer]:
+    columns = batch.label, batch.score, batch.events.event_time_ms
+    return zip(*(column[rows].tolist() for column in columns), strict=True)
 
 
 def _or_nan(value: float | None) -> float:

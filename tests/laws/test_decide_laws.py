@@ -108,7 +108,7 @@ def test_the_cache_is_bounded_and_gives_nothing_but_the_last_answer(
     for at, batch in enumerate(batches):
         answers: list[Answer] = [(at, float(row), 0) for row in range(len(batch))]
         last |= zip(batch, answers, strict=True)
-        cache.update(batch, answers)
+        cache.update(zip(batch, answers, strict=True), len(batch))
 
         assert len(cache) <= max_entries
         assert all(cache.get(key, 0) in (None, answer) for key, answer in last.items())

@@ -68,6 +68,4 @@ def test_what_is_seen_does_not_depend_on_batches(
 
 def remembered(hashes: list[int], remember: int) -> list[bool]:
     """Recount."""
-    return [
-        value in hashes[max(0, at - remember) : at] for at, value in enumerate(hashes)
-    ]
+    return [value in hashes[max(0, at - remember) : at] for at, value in enumerate(hashes)]
