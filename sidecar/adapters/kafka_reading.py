@@ -16,6 +16,9 @@ from sidecar.adapters.kafka_records import Found, Unreadable
 # take before it is cut short; shorter, and the cut would come before its own time-out.
 _GRACE_S = 0.05
 _POSITION_S = 5.0
+# Enough for a batch that is worth a round: some five hundred records.
+_GATHERED_BYTES = 256 << 10
+_IDLE_WAIT_MS = 500
 
 UNREADABLE = (
     CorruptRecordException,
@@ -26,6 +29,25 @@ UNREADABLE = (
     EOFError,
 )
 """What reading a damaged or strangely packed batch raises."""
+
+
+def gather(consumer: AIOKafkaConsumer, linger_ms: int | None) -> None:
+    """Let brokers gather records before they answer a fetch, or have them answer at once.
+
+    A broker that answers with the first record makes a round of each: a fetch, a batch, a
+    request to write. One that always gathers is asked all the time while nothing comes. The
+    client takes both limits once and for all, so they are changed where it keeps them; should
+    it keep them elsewhere, it answers at once, as by default.
+
+    Args:
+        consumer: A started one.
+        linger_ms: Longest wait of a broker that has less than `_GATHERED_BYTES`; None is for
+            an answer at once.
+    """
+    fetcher: Any = getattr(consumer, "_fetcher", None)
+    if hasattr(fetcher, "_fetch_min_bytes") and hasattr(fetcher, "_fetch_max_wait_ms"):
+        fetcher._fetch_min_bytes = 1 if linger_ms is None else _GATHERED_BYTES
+        fetcher._fetch_max_wait_ms = _IDLE_WAIT_MS if linger_ms is None else linger_ms
 
 
 async def take(

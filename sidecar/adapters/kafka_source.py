@@ -24,7 +24,7 @@ from sidecar.adapters.kafka_client import (
     why_unreachable,
 )
 from sidecar.adapters.kafka_errors import CONNECT_ERRORS, Fate, fate, text_of
-from sidecar.adapters.kafka_reading import UNREADABLE, take, take_around_damage
+from sidecar.adapters.kafka_reading import UNREADABLE, gather, take, take_around_damage
 from sidecar.adapters.kafka_records import Found, Unreadable, as_it_is, record_batch
 from sidecar.config.settings import KafkaSettings
 from sidecar.errors import OwnershipLostError, SourceUnavailableError, TransientError
@@ -60,6 +60,8 @@ class KafkaSource:
         client_id: str,
         begin: Literal["earliest", "latest"],
         environ: Mapping[str, str] = os.environ,
+        *,
+        linger_s: float = 0.0,
     ) -> None:
         """Say what is read; nothing is connected before `start`.
 
@@ -70,6 +72,7 @@ class KafkaSource:
             client_id: Name that brokers show and log.
             begin: Where a group without offsets begins.
             environ: Where secrets are looked up.
+            linger_s: How long brokers may gather records before they answer a fetch.
         """
         self._kafka = kafka
         self._topic = topic
@@ -78,6 +81,7 @@ class KafkaSource:
         self._begin_at = begin
         self._environ = environ
         self._request_s = kafka.request_timeout.seconds
+        self._linger_ms = round(linger_s * 1000)
         self._consumer: AIOKafkaConsumer | None = None
         self._closing: asyncio.Task[None] | None = None
         self._listener_error: Exception | None = None
@@ -188,6 +192,8 @@ class KafkaSource:
                 return None  # amid a rebalance; the next poll sees what came of it
             self._let_go(_CLOSE_S)
             raise SourceUnavailableError(text_of(error)) from error
+        if self._linger_ms:
+            gather(consumer, self._linger_ms if found else None)
         if not found:
             return None
         batch = record_batch(self._topic, found)

@@ -189,7 +189,12 @@ class Service:
         topics = self.settings.topics
         client_id = str(self.settings.name)
         source = KafkaSource(
-            kafka, topics.events, kafka.group, client_id, self.settings.delivery.start
+            kafka,
+            topics.events,
+            kafka.group,
+            client_id,
+            self.settings.delivery.start,
+            linger_s=self.settings.model.linger.seconds,
         )
         sink = self._build_sink()
         worker = self._worker = Worker(

@@ -275,9 +275,9 @@ class ModelSettings(Settings, frozen=True):
     """Threads of one model run; `auto` is the CPU limit of the control group, rounded up."""
     max_batch_records: Annotated[int, Meta(ge=1, le=65_536)] = 4_096
     """Most records that are decoded, scored and sent together. A batch never waits to fill."""
-    linger: Duration = Duration(5)
-    """Longest wait for more records after a small batch; 0 turns it off. It trades latency at
-    low load for CPU: a round costs half a millisecond whatever its size."""
+    linger: Duration = Duration(15)
+    """Longest wait for more records while few come; 0 turns it off. It trades latency at low
+    load for CPU: a round costs some milliseconds of CPU whatever its size."""
     warm_up_runs: Annotated[int, Meta(ge=0, le=100)] = 3
     """Runs on golden rows before the first event, so that the first batch is not slower than
     the others; 0 turns it off."""

@@ -30,14 +30,18 @@ class Topic:
     name: str
     group: str = field(default_factory=lambda: f"group-{uuid.uuid4()}")
 
-    def source(self, *, request_s: float = 5, rebalance_s: float = 20) -> KafkaSource:
+    def source(
+        self, *, request_s: float = 5, rebalance_s: float = 20, linger_s: float = 0
+    ) -> KafkaSource:
         settings = KafkaSettings(
             bootstrap_servers=[self.broker.bootstrap],
             request_timeout=Duration(round(request_s * 1000)),
             rebalance_timeout=Duration(round(rebalance_s * 1000)),
             session_timeout=Duration(6_000),
         )
-        return KafkaSource(settings, self.name, self.group, "test", "earliest")
+        return KafkaSource(
+            settings, self.name, self.group, "test", "earliest", linger_s=linger_s
+        )
 
     def write(self, partition: int, count: int, first: int = 0) -> None:
         records = [Stored(b"key", b"%d" % at) for at in range(first, first + count)]
@@ -119,6 +123,31 @@ async def test_a_rebalance_loses_nothing_and_repeats_nothing_that_was_committed(
     everything = [(partition, offset) for partition in (0, 1) for offset in range(500)]
     assert sorted(first.read + second.read) == everything
     assert second.read != []
+
+
+async def test_brokers_gather_while_records_come_and_answer_at_once_after_a_silence(
+    topic: Topic,
+) -> None:
+    source = await joined(topic.source(linger_s=1))
+    loop = asyncio.get_running_loop()
+    for at in range(2):  # the fetch that is under way when the first comes does not gather
+        await asyncio.to_thread(topic.write, 0, 1, at)
+        assert len(await take(source, 1)) == 1
+
+    for at in range(2, 6):
+        await asyncio.to_thread(topic.write, at % 2, 1, at)
+    gathered = await source.poll(10, 5)
+
+    assert gathered is not None
+    assert len(gathered) == 4
+    while await source.poll(10, 1.5) is not None:
+        pass
+    await source.poll(10, 0.5)
+    await asyncio.to_thread(topic.write, 0, 1, 6)
+    asked = loop.time()
+    assert await source.poll(10, 5) is not None
+    assert loop.time() - asked < 0.8
+    await source.close(5)
 
 
 async def test_a_poll_ends_in_time_while_another_member_holds_up_the_group(
