@@ -8,8 +8,8 @@ gives another, so that a stage cannot be left out by accident:
 A column is a numpy array with one entry per row, or a list where numpy has no fitting type.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import IntEnum, StrEnum
 from typing import Annotated, Literal, NamedTuple
 
@@ -203,6 +203,18 @@ class EventBatch:
     """A number lies beyond the range of the reference, or a category is one it never had."""
     future: BoolColumn
     """The event's `time` was ahead of its record by more than allowed, and was capped."""
+    _spans: tuple[Span, ...] = field(init=False, repr=False, compare=False)
+    """Found once, for a dozen stages and monitors ask for it."""
+
+    def __post_init__(self) -> None:
+        """Find the rows of each partition."""
+        spans = self.records.spans
+        stops = np.searchsorted(self.rows, [span.stop for span in spans]).tolist()
+        found = zip(spans, [0, *stops], stops, strict=False)
+        own = tuple(
+            Span(span.partition, start, stop) for span, start, stop in found if stop > start
+        )
+        object.__setattr__(self, "_spans", own)
 
     def __len__(self) -> int:
         """Count the events."""
@@ -223,14 +235,9 @@ class EventBatch:
             future=self.future[positions],
         )
 
-    def spans(self) -> Iterator[Span]:
+    def spans(self) -> tuple[Span, ...]:
         """Give the rows of each partition, as positions in this batch's columns."""
-        spans, start = self.records.spans, 0
-        stops = np.searchsorted(self.rows, [span.stop for span in spans]).tolist()
-        for span, stop in zip(spans, stops, strict=True):
-            if stop > start:
-                yield Span(span.partition, start, stop)
-            start = stop
+        return self._spans
 
 
 @dataclass(frozen=True, slots=True)

@@ -195,7 +195,7 @@ class Encoder:
         stub: bool,
     ) -> OutboundSlice:
         rows = [rejection.row for rejection in rejections]
-        headers = [self._headers(records, partition, rejection) for rejection in rejections]
+        headers = self._headers(records, partition, rejections)
         if stub:
             kept = {f"{ERROR_PREFIX}{name}" for name in _STUB_FIELDS}
             headers = [[header for header in each if header[0] in kept] for each in headers]
@@ -209,27 +209,41 @@ class Encoder:
         )
 
     def _headers(
-        self, records: RecordBatch, partition: int, rejection: Rejection
-    ) -> list[tuple[str, bytes | None]]:
-        row = rejection.row
-        original = records.headers[row]
-        said = {
-            "code": rejection.code,
-            "stage": rejection.stage,
-            "message": rejection.message,
-            "path": rejection.path,
-            "topic": records.topic,
-            "partition": partition,
-            "offset": records.offsets[row],
-            "timestamp": records.timestamps_ms[row],
-            "attempts": _attempts(original) + 1,
-            "version": self._version,
-        }
-        kept = [header for header in original if not header[0].startswith(ERROR_PREFIX)]
-        return kept + [(f"{ERROR_PREFIX}{name}", str(v).encode()) for name, v in said.items()]
+        self, records: RecordBatch, partition: int, rejections: Sequence[Rejection]
+    ) -> list[list[tuple[str, bytes | None]]]:
+        """Give the headers of each letter: its own, and what is said of it."""
+        rows = [rejection.row for rejection in rejections]
+        topic = (f"{ERROR_PREFIX}topic", records.topic.encode())
+        from_partition = (f"{ERROR_PREFIX}partition", b"%d" % partition)
+        version = (f"{ERROR_PREFIX}version", self._version.encode())
+        where = zip(
+            records.offsets[rows].tolist(), records.timestamps_ms[rows].tolist(), strict=True
+        )
+        return [
+            [
+                *_not_ours(original := records.headers[rejection.row]),
+                (f"{ERROR_PREFIX}code", rejection.code.value.encode()),
+                (f"{ERROR_PREFIX}stage", rejection.stage.value.encode()),
+                (f"{ERROR_PREFIX}message", rejection.message.encode()),
+                (f"{ERROR_PREFIX}path", rejection.path.encode()),
+                topic,
+                from_partition,
+                (f"{ERROR_PREFIX}offset", b"%d" % offset),
+                (f"{ERROR_PREFIX}timestamp", b"%d" % time_ms),
+                (f"{ERROR_PREFIX}attempts", b"%d" % (_attempts(original) + 1)),
+                version,
+            ]
+            for rejection, (offset, time_ms) in zip(rejections, where, strict=True)
+        ]
+
+
+def _not_ours(headers: Headers) -> Iterable[tuple[str, bytes | None]]:
+    return (header for header in headers if not header[0].startswith(ERROR_PREFIX))
 
 
 def _attempts(headers: Headers) -> int:
+    if not headers:
+        return 0
     said = dict(headers).get(f"{ERROR_PREFIX}attempts") or b""
     return int(said) if _ATTEMPTS.fullmatch(said) else 0
 
