@@ -51,7 +51,9 @@ class OnnxScorer:
             BundleError: The file changed since the bundle was loaded, is too large, is refused
                 by onnxruntime, or has other inputs or outputs than the manifest says.
         """
-        threads = cpu_limit() if settings.threads == "auto" else settings.threads
+        # One processor is the event loop's, which decodes the next batch meanwhile.
+        auto = max(1, cpu_limit() - 1)
+        threads = auto if settings.threads == "auto" else settings.threads
         model = OnnxModel.open(_content(bundle, settings.max_bytes.bytes), threads=threads)
         if faults := graph_faults(model.graph, bundle.manifest):
             raise BundleError(str(bundle.path), faults)

@@ -272,7 +272,8 @@ class ModelSettings(Settings, frozen=True):
     timeout: Span = Duration(500)
     """Longest run of one batch; after it the rows go down the fallback chain."""
     threads: Literal["auto"] | Annotated[int, Meta(ge=1, le=256)] = "auto"
-    """Threads of one model run; `auto` is the CPU limit of the control group, rounded up."""
+    """Threads of one model run; `auto` is the CPU limit of the control group, rounded up, less
+    one: the event loop has a processor of its own."""
     max_batch_records: Annotated[int, Meta(ge=1, le=65_536)] = 4_096
     """Most records that are decoded, scored and sent together. A batch never waits to fill."""
     linger: Duration = Duration(15)
