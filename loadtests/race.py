@@ -2,24 +2,21 @@
 
 import socket
 import time
-import urllib.request
-from collections.abc import Mapping
-from contextlib import closing
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
-from prometheus_client.parser import text_string_to_metric_families
-
 from loadtests.contestants import Contestant
 from loadtests.processes import ProcessTree, Usage
-from loadtests.topics import Topics
+from loadtests.scrapes import UNSEEN, Scrape, scrape
+from loadtests.topics import PARTITIONS, Topics
 from sidecar.clock import SystemClock
 
 _CLOCK = SystemClock()
 _SAMPLE_S = 0.2
 _SCRAPE_S = 5.0
-_STAGE_SUM = "sidecar_stage_duration_seconds_sum"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +37,8 @@ class Plan:
     """Share of the records at which the measured part ends."""
     longest_s: float = 120.0
     """Time after which a run is ended, however far it came."""
+    partitions: int = PARTITIONS
+    """Of every topic."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +50,8 @@ class Sample:
     usage: Usage
     stages_s: Mapping[str, float]
     """Its own stage timers, when it is scraped."""
+    scrape: Scrape = UNSEEN
+    """What else its metrics said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,14 @@ class Result:
     exit_code: int
     stages_us: Mapping[str, float]
     """Wall microseconds per event by stage, from the contestant's own timers."""
+    late_in_run: float = 1.0
+    """Throughput per CPU of the last third of the measured part, over that of the first."""
+    loop_lag_ms: float = 0.0
+    """Longest delay of its event loop, by its own gauge."""
+    scrape_ms: float = 0.0
+    """Longest scrape, from outside."""
+    answers: Mapping[str, float] = field(default_factory=dict)
+    """Share of each reason and of each code of rejection, by its own counters."""
 
     @property
     def cpu_us(self) -> float:
@@ -84,12 +93,21 @@ class RunFailedError(Exception):
     """A contestant ended by itself, or wrote too little to measure."""
 
 
-def run(contestant: Contestant, plan: Plan, brokers: str, label: str) -> Result:
-    """Start a contestant on topics of its own, measure it, end it.
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A started contestant and what it writes to."""
 
-    Raises:
-        RunFailedError: With the last lines of what it printed.
-    """
+    tree: ProcessTree
+    topics: Topics
+    outputs: Sequence[str]
+    """Topics of decisions and of dead letters."""
+    metrics: str | None
+    """Address of its metrics, when it is to be scraped."""
+
+
+@contextmanager
+def started(contestant: Contestant, plan: Plan, brokers: str, label: str) -> Iterator[Running]:
+    """Start a contestant on topics of its own; end it and remove them when the block is left."""
     outputs = {"BENCH_DECISIONS": f"{label}.decisions", "BENCH_DEAD_LETTERS": f"{label}.dead"}
     beside = {"BENCH_STATE": f"{label}.state", "BENCH_SIGNALS": f"{label}.signals"}
     metrics = _free_port()
@@ -105,38 +123,49 @@ def run(contestant: Contestant, plan: Plan, brokers: str, label: str) -> Result:
         **beside,
         **contestant.environment,
     }
-    with closing(Topics(brokers)) as topics:
+    with closing(Topics(brokers, plan.partitions)) as topics:
         topics.create(list(outputs.values()))
         topics.create(list(beside.values()), cleanup="compact")
         tree = ProcessTree(contestant.command, environment, plan.logs / f"{label}.log")
+        address = f"http://127.0.0.1:{metrics}/metrics" if contestant.scraped else None
         try:
-            scrape = f"http://127.0.0.1:{metrics}/metrics" if contestant.scraped else None
-            samples = _watch(tree, plan, topics, list(outputs.values()), scrape)
-            code = tree.end(30.0)
-            written = topics.written(outputs.values())
+            yield Running(tree, topics, tuple(outputs.values()), address)
         finally:
             tree.end(5.0)
             topics.delete([*outputs.values(), *beside.values()])
+
+
+def run(contestant: Contestant, plan: Plan, brokers: str, label: str) -> Result:
+    """Start a contestant on topics of its own, measure it, end it.
+
+    Raises:
+        RunFailedError: With the last lines of what it printed.
+    """
+    with started(contestant, plan, brokers, label) as running:
+        samples = _watch(running, plan)
+        code = running.tree.end(30.0)
+        written = running.topics.written(running.outputs)
+        said = running.tree.log.read_text()[-2_000:]
     try:
         return result_of(contestant.name, samples, plan, written, code)
     except RunFailedError as error:
-        raise RunFailedError(f"{error}\n{tree.log.read_text()[-2_000:]}") from error
+        raise RunFailedError(f"{error}\n{said}") from error
 
 
-def _watch(
-    tree: ProcessTree, plan: Plan, topics: Topics, outputs: list[str], scrape: str | None
-) -> list[Sample]:
+def _watch(running: Running, plan: Plan) -> list[Sample]:
     """Look at the contestant until it has written everything, ended, or used up its time."""
     samples: list[Sample] = []
-    stages: Mapping[str, float] = {}
+    seen = UNSEEN
     began = scraped = _CLOCK.monotonic()
-    while tree.exit_code is None and _CLOCK.monotonic() - began < plan.longest_s:
+    while running.tree.exit_code is None and _CLOCK.monotonic() - began < plan.longest_s:
         time.sleep(_SAMPLE_S)
-        if scrape and _CLOCK.monotonic() - scraped >= _SCRAPE_S:
-            stages, scraped = _stage_sums(scrape), _CLOCK.monotonic()
-        written = topics.written(outputs)
-        samples.append(Sample(_CLOCK.monotonic(), written, tree.usage(), stages))
-        if written >= plan.records:
+        written = running.topics.written(running.outputs)
+        done = written >= plan.records
+        if running.metrics and (done or _CLOCK.monotonic() - scraped >= _SCRAPE_S):
+            seen, scraped = scrape(running.metrics), _CLOCK.monotonic()
+        usage = running.tree.usage()
+        samples.append(Sample(_CLOCK.monotonic(), written, usage, seen.stages_s, seen))
+        if done:
             break
     return samples
 
@@ -168,6 +197,10 @@ def result_of(name: str, samples: list[Sample], plan: Plan, written: int, code: 
         written=written,
         exit_code=code,
         stages_us=_per_event(steady),
+        late_in_run=_late_in_run(steady),
+        loop_lag_ms=1e3 * max(s.scrape.loop_lag_s for s in samples),
+        scrape_ms=1e3 * max(s.scrape.took_s for s in samples),
+        answers=samples[-1].scrape.answers,
     )
 
 
@@ -184,16 +217,18 @@ def _per_event(steady: list[Sample]) -> Mapping[str, float]:
     }
 
 
-def _stage_sums(url: str) -> Mapping[str, float]:
-    """Scrape as Prometheus does, and keep the sums of the stage timers."""
-    with urllib.request.urlopen(url, timeout=5.0) as answer:  # noqa: S310 - loopback
-        text = answer.read().decode()
-    return {
-        sample.labels["stage"]: sample.value
-        for family in text_string_to_metric_families(text)
-        for sample in family.samples
-        if sample.name == _STAGE_SUM
-    }
+def _late_in_run(steady: list[Sample]) -> float:
+    """Compare the CPU per event of the first third of the events with that of the last."""
+    begin, end = steady[0].written, steady[-1].written
+    third = (end - begin) / 3
+    first = [s for s in steady if s.written <= begin + third]
+    last = [s for s in steady if s.written >= end - third]
+    costs = [
+        (part[-1].usage.cpu_s - part[0].usage.cpu_s) / (part[-1].written - part[0].written)
+        for part in (first, last)
+        if part[-1].written > part[0].written
+    ]
+    return costs[0] / costs[1] if len(costs) == 2 and costs[1] else 1.0
 
 
 def _free_port() -> int:

@@ -15,8 +15,14 @@ _AGAIN_S = 0.5
 class Topics:
     """Makes topics, fills them, and counts what brokers acknowledged."""
 
-    def __init__(self, brokers: str) -> None:
-        """Connect when first used."""
+    def __init__(self, brokers: str, partitions: int = PARTITIONS) -> None:
+        """Connect when first used.
+
+        Args:
+            brokers: `host:port` of one.
+            partitions: Of every topic.
+        """
+        self._partitions = partitions
         self._client: dict[str, str | int | float | bool] = {
             "bootstrap.servers": brokers,
             "log_level": 0,
@@ -25,9 +31,9 @@ class Topics:
         self._reader = Consumer({**self._client, "group.id": "loadtests"})
 
     def create(self, names: Sequence[str], *, cleanup: str = "delete") -> None:
-        """Make topics of `PARTITIONS` partitions, with this `cleanup.policy`."""
+        """Make topics with this `cleanup.policy`."""
         config = {"cleanup.policy": cleanup}
-        topics = [NewTopic(name, PARTITIONS, 1, config=config) for name in names]
+        topics = [NewTopic(name, self._partitions, 1, config=config) for name in names]
         for done in self._admin.create_topics(topics).values():
             done.result(_ANSWER_S)
 
@@ -51,7 +57,7 @@ class Topics:
         for count, (key, value) in enumerate(records, 1):
             while True:
                 try:
-                    producer.produce(topic, value, key, partition=count % PARTITIONS)
+                    producer.produce(topic, value, key, partition=count % self._partitions)
                     break
                 except BufferError:
                     producer.poll(0.1)
@@ -64,7 +70,7 @@ class Topics:
         return sum(
             self._end(TopicPartition(topic, partition))
             for topic in topics
-            for partition in range(PARTITIONS)
+            for partition in range(self._partitions)
         )
 
     def _end(self, partition: TopicPartition) -> int:
