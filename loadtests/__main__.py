@@ -4,16 +4,12 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
 from pathlib import Path
 
-from loadtests import data, race, report, stages
-from loadtests.bundle import MODEL, build_bundle
+from loadtests import data, race, report, setting, stages
 from loadtests.contestants import CONTESTANTS, Contestant
 from loadtests.race import Plan, Result, RunFailedError
-from loadtests.topics import PARTITIONS, Topics
-from sidecar.clock import SystemClock
-from tests.brokers.kafka import KafkaBroker
+from loadtests.topics import PARTITIONS
 
 
 def main() -> int:
@@ -21,8 +17,8 @@ def main() -> int:
     options = _options()
     wanted = [c for c in CONTESTANTS if not options.only or c.name in options.only]
     with tempfile.TemporaryDirectory(prefix="sidecar-loadtest-") as folder:
-        with _broker(options.brokers, Path(folder)) as brokers:
-            plan = _prepare(brokers, Path(folder), options.records)
+        with setting.broker(options.brokers, Path(folder)) as brokers:
+            plan = setting.prepare(brokers, Path(folder), options.records)
             try:
                 rounds = list(_rounds(wanted, plan, brokers, options.rounds))
             except RunFailedError as error:
@@ -51,35 +47,6 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--brokers", help="host:port of a Kafka that is there already")
     parser.add_argument("--out", type=Path, default=report.RESULTS, help="folder of the report")
     return parser.parse_args()
-
-
-@contextmanager
-def _broker(given: str | None, folder: Path) -> Iterator[str]:
-    """Give the brokers that are named, or start one and end it afterwards."""
-    if given:
-        yield given
-        return
-    broker = KafkaBroker(folder / "broker")
-    try:
-        broker.start()
-        yield broker.bootstrap
-    finally:
-        broker.stop()
-
-
-def _prepare(brokers: str, folder: Path, records: int) -> Plan:
-    """Build the bundle and fill the topic that everybody reads."""
-    logs = folder / "logs"
-    logs.mkdir()
-    bundle = build_bundle(folder)
-    now_ms = SystemClock().now_ms()
-    events = f"loadtest-{now_ms}.events"
-    first_ms = now_ms - records * 1_000 // data.EVENT_RATE
-    with closing(Topics(brokers)) as topics:
-        topics.create([events])
-        print(f"writing {records:,} events", flush=True)
-        topics.fill(events, data.records(records, first_ms=first_ms))
-    return Plan(events=events, records=records, model=MODEL, bundle=bundle, logs=logs)
 
 
 def _rounds(

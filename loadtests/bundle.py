@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import pyarrow as pa  # type: ignore[import-untyped]
@@ -19,7 +20,12 @@ def build_bundle(folder: Path) -> Path:
     Raises:
         RuntimeError: The build failed; the text says why.
     """
-    rows, bundle = folder / "rows.parquet", folder / "bench" / "1"
+    return build(folder / "bench" / "1", MODEL, bench_rows(folder), "outcome")
+
+
+def bench_rows(folder: Path) -> Path:
+    """Write reference rows with the truth in the column `outcome`, and give their file."""
+    rows = folder / "rows.parquet"
     table = data.columns(REFERENCE_ROWS, seed=data.SEED + 2)
     columns = {
         name: pa.array(
@@ -31,10 +37,30 @@ def build_bundle(folder: Path) -> Path:
     }
     columns["outcome"] = pa.array(data.LABELS[data.truth(table, seed=data.SEED + 3)])
     pq.write_table(pa.table(columns), rows)
+    return rows
+
+
+def build(
+    bundle: Path, model: Path, rows: Path, label: str, *, labels: Iterable[str] = ()
+) -> Path:
+    """Run `sidecar bundle build`, and give the bundle's path.
+
+    Args:
+        bundle: The folder to make; it and the one around it are named by version and name.
+        model: ONNX file.
+        rows: Reference rows.
+        label: Their column with the truth.
+        labels: Names of the classes, when the model has none.
+
+    Raises:
+        RuntimeError: The build failed; the text says why.
+    """
     bundle.parent.mkdir()
-    command = [sys.executable, "-m", "sidecar", "bundle", "build", "--model", str(MODEL)]
-    command += ["--reference", str(rows), "--name", "bench", "--version", "1"]
-    command += ["--label", "outcome", "--out", str(bundle)]
+    command = [sys.executable, "-m", "sidecar", "bundle", "build", "--model", str(model)]
+    command += ["--reference", str(rows), "--name", bundle.parent.name]
+    command += ["--version", bundle.name, "--label", label, "--out", str(bundle)]
+    if named := ",".join(labels):
+        command += ["--labels", named]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"the bundle could not be built:\n{done.stderr}")

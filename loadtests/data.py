@@ -4,7 +4,7 @@ All is seeded: the same call gives the same rows on every machine. `train.py` le
 from these rows, so a change here asks for a new `model.onnx`.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
@@ -108,24 +108,52 @@ def features(table: dict[str, Column]) -> list[dict[str, float | int | None]]:
 
 
 def records(
-    count: int, *, first_ms: int, distinct: int = 50_000, customers: int = 20_000
+    count: int,
+    *,
+    first_ms: int,
+    distinct: int = 50_000,
+    customers: int = 20_000,
+    rate: float = EVENT_RATE,
 ) -> Iterator[tuple[bytes, bytes]]:
     """Give `count` events as key and value, about 430 bytes of JSON each.
 
     Args:
         count: How many.
-        first_ms: Event time of the first one; the others follow at `EVENT_RATE`.
+        first_ms: Event time of the first one.
         distinct: Different sets of features; ids, keys and times differ in every event.
         customers: Different keys.
+        rate: Events per second of event time.
     """
     encoded = [msgspec.json.encode(row) for row in features(columns(distinct))]
-    step = timedelta(seconds=1) / EVENT_RATE
+    return events(encoded, count, first_ms=first_ms, customers=customers, rate=rate)
+
+
+def events(
+    encoded: Sequence[bytes],
+    count: int,
+    *,
+    first_ms: int,
+    customers: int = 20_000,
+    rate: float = EVENT_RATE,
+    begin: int = 0,
+) -> Iterator[tuple[bytes, bytes]]:
+    """Give events as key and value.
+
+    Args:
+        encoded: Features as JSON, taken in turn.
+        count: How many events.
+        first_ms: Event time of number 0.
+        customers: Different keys.
+        rate: Events per second of event time.
+        begin: Number of the first one.
+    """
+    step = timedelta(seconds=1) / rate
     start = datetime(1970, 1, 1) + timedelta(milliseconds=first_ms)  # noqa: DTZ001 - written as Z
-    for number in range(count):
+    for number in range(begin, begin + count):
         time = (start + number * step).isoformat(timespec="milliseconds")
         key = b"customer-%05d" % (number * 7_919 % customers)
         yield (
             key,
             b'{"id":"event-%09d","time":"%sZ","features":%s}'
-            % (number, time.encode(), encoded[number % distinct]),
+            % (number, time.encode(), encoded[number % len(encoded)]),
         )

@@ -48,15 +48,19 @@ class ProcessTree:
         parts = [part for pid in _tree(self._process.pid) if (part := _usage(pid))]
         return Usage(sum(part.cpu_s for part in parts), sum(p.peak_rss_bytes for p in parts))
 
-    def end(self, within_s: float) -> int:
-        """Ask it to end, force it when time is up, and give its exit code."""
-        if self.exit_code is None:
-            self._process.send_signal(signal.SIGTERM)
+    def wait(self, within_s: float) -> int:
+        """Let it end by itself, force it when time is up, and give its exit code."""
         try:
             self._process.wait(within_s)
         except subprocess.TimeoutExpired:
             os.killpg(self._process.pid, signal.SIGKILL)
         return self._process.wait()
+
+    def end(self, within_s: float) -> int:
+        """Ask it to end, force it when time is up, and give its exit code."""
+        if self.exit_code is None:
+            self._process.send_signal(signal.SIGTERM)
+        return self.wait(within_s)
 
 
 def _tree(root: int) -> Iterator[int]:

@@ -107,7 +107,7 @@ class Running:
 
 @contextmanager
 def started(contestant: Contestant, plan: Plan, brokers: str, label: str) -> Iterator[Running]:
-    """Start a contestant on topics of its own; end it and remove them when the block is left."""
+    """Start a contestant on topics of its own; leaving the block ends and removes them."""
     outputs = {"BENCH_DECISIONS": f"{label}.decisions", "BENCH_DEAD_LETTERS": f"{label}.dead"}
     beside = {"BENCH_STATE": f"{label}.state", "BENCH_SIGNALS": f"{label}.signals"}
     metrics = _free_port()

@@ -11,10 +11,10 @@ from sidecar.clock import SystemClock
 _STAGE_SUM = "sidecar_stage_duration_seconds_sum"
 _LOOP_LAG = "sidecar_event_loop_lag_seconds"
 _OUTCOMES = {
-    "sidecar_decisions_total": "reason",
-    "sidecar_records_rejected_total": "code",
+    "sidecar_decisions_total": ("source", "reason"),
+    "sidecar_records_rejected_total": ("stage", "reason"),
 }
-"""Counters of what became of records, and the label that tells."""
+"""Counters of what became of records, and the labels that tell."""
 _LONGEST_S = 5.0
 
 
@@ -29,7 +29,7 @@ class Scrape:
     stages_s: Mapping[str, float] = field(default_factory=dict)
     """Sums of its stage timers."""
     answers: Mapping[str, float] = field(default_factory=dict)
-    """Share of each reason and of each code of rejection among all outcomes."""
+    """Share of each source and each rejecting stage, with the reason."""
 
 
 UNSEEN = Scrape()
@@ -56,8 +56,8 @@ def parsed(text: str, took_s: float) -> Scrape:
                 stages[sample.labels["stage"]] = sample.value
             elif sample.name == _LOOP_LAG:
                 lag = sample.value
-            elif (label := _OUTCOMES.get(sample.name)) and sample.value:
-                name = sample.labels[label]
+            elif (labels := _OUTCOMES.get(sample.name)) and sample.value:
+                name = " ".join(sample.labels[label] for label in labels)
                 outcomes[name] = outcomes.get(name, 0.0) + sample.value
     every = sum(outcomes.values())
     shares = {name: count / every for name, count in outcomes.items()}

@@ -1,0 +1,1 @@
+"""Latency and CPU under an open load: events come when they are due, whoever is late."""

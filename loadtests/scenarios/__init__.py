@@ -1,0 +1,1 @@
+"""What the sidecar costs when things go wrong, with other inputs, wider and split up."""
