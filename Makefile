@@ -5,7 +5,7 @@ BIN := .venv/bin
 LOCK := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url
 INSTALL = $(BIN)/python -m pip install -q --disable-pip-version-check
 
-.PHONY: help demo examples test lint check format docs lock bench bench-drift drift-simulation faults faults-short memory clean
+.PHONY: help demo examples test lint check format docs lock bench bench-latency bench-scenarios bench-kernels bench-drift drift-simulation faults faults-short memory clean
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
 
@@ -27,10 +27,19 @@ format: .venv/dev.done ## lay out the code
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 
 docs: .venv/dev.done ## generated pages and schemas
-	@$(BIN)/python -m sidecar.telemetry.reference > docs/metrics.md && $(BIN)/python -m sidecar.config.reference > docs/configuration.md && $(BIN)/python -m sidecar.app.checks.reference > docs/check.md && $(BIN)/python -m loadtests.faults.report docs && $(BIN)/python -m loadtests.drift.tables docs/performance.md && $(BIN)/sidecar schema --write schemas
+	@$(BIN)/python -m sidecar.telemetry.reference > docs/metrics.md && $(BIN)/python -m sidecar.config.reference > docs/configuration.md && $(BIN)/python -m sidecar.app.checks.reference > docs/check.md && $(BIN)/python -m loadtests.faults.report docs && $(BIN)/python -m loadtests.drift.tables docs/performance.md && $(BIN)/python -m loadtests.pages docs/performance.md && $(BIN)/sidecar schema --write schemas
 
 bench: .venv/dev.done ## the sidecar beside the bare copy loop on a real Kafka, about 10 minutes
 	@$(BIN)/python -m loadtests $(ARGS)
+
+bench-latency: .venv/dev.done ## latency and CPU under an open load, and when idle, about 18 minutes
+	@$(BIN)/python -m loadtests.latency $(ARGS)
+
+bench-scenarios: .venv/dev.done ## faults, formats, widths, partitions and two processes, about 15 minutes
+	@$(BIN)/python -m loadtests.scenarios $(ARGS)
+
+bench-kernels: .venv/dev.done ## the three hottest parts alone, without a broker, about a minute
+	@$(BIN)/python -m pytest tests/benchmarks -p no:randomly --benchmark-enable $(ARGS)
 
 bench-drift: .venv/dev.done ## drift statistics beside those of three other tools, about 5 minutes
 	@$(BIN)/python -m loadtests.drift.cost $(ARGS)

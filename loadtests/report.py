@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from loadtests.charts import Bar, bars
 from loadtests.contestants import CONTESTANTS
 from loadtests.race import Result
 from sidecar.clock import SystemClock
@@ -64,8 +65,25 @@ def conditions(settings: Mapping[str, str | int | float]) -> Conditions:
 
 
 def write(report: Report, folder: Path) -> Path:
-    """Write the report as JSON and as Markdown, and give the path of the latter."""
-    return write_page(report, report.conditions, markdown(report), folder)
+    """Write the report as JSON, Markdown and a picture, and give the path of the page."""
+    path = write_page(report, report.conditions, markdown(report), folder)
+    write_pictures({"cpu": picture(report.rounds)}, path)
+    return path
+
+
+def write_pictures(pictures: Mapping[str, str], page: Path) -> None:
+    """Write pictures beside a page, named after it."""
+    for name, picture in pictures.items():
+        page.with_name(f"{page.stem}-{name}.svg").write_text(picture)
+
+
+def picture(rounds: Sequence[Sequence[Result]]) -> str:
+    """Draw the CPU per event of each contestant: medians of the rounds."""
+    rows = []
+    for name in _names(rounds):
+        cost = statistics.median(run.cpu_us for run in _runs(rounds, name))
+        rows.append(Bar(name, cost, f"{cost:.1f} µs", kind=int(name == "sidecar")))
+    return bars("CPU per event, reading a topic that was filled before", rows)
 
 
 def write_page(

@@ -61,7 +61,7 @@ class Line:
         self._stages = parts.stages(_Direct(self._model))
         self._vectoriser = Vectoriser(manifest)
         self._interpreter = Interpreter(manifest.model, parts.settings.confidence.measure)
-        self._parts = parts
+        self.parts = parts
         self.wire: Wire = {}
 
     def read(self) -> None:
@@ -106,17 +106,17 @@ class Line:
 
     def count(self) -> None:
         """The counters of the metrics."""
-        self._parts.metrics.settled(
+        self.parts.metrics.settled(
             self.decisions, self.decoded.rejections, tombstones=0, now_ms=_now_ms()
         )
 
     def observe(self) -> None:
         """Drift: into cells, panes and windows."""
-        self._parts.observers.settled(self.decisions, self.decoded.rejections)
+        self.parts.observers.settled(self.decisions, self.decoded.rejections)
 
     def evaluate(self) -> None:
         """All drift statistics of all windows; once a pane and a scrape, not once a batch."""
-        self._parts.drift.snapshot()
+        self.parts.drift.snapshot()
 
     @property
     def stages(self) -> tuple[Callable[[], None], ...]:
@@ -164,7 +164,7 @@ def line(bundle: Path) -> Line:
 
 def measure(line: Line) -> dict[str, float]:
     """Give the CPU microseconds per event of each stage."""
-    batches = list(_wire())
+    batches = list(wire_batches())
     calm_collector()  # as in the service
     turns = [_turn(line, batches) for _ in range(TURNS)]
     return {name: min(turn[name] for turn in turns) for name in turns[0]}
@@ -192,7 +192,7 @@ def _turn(line: Line, batches: list[Wire]) -> dict[str, float]:
     return {name: cpu_s / (BATCHES * RECORDS) * 1e6 for name, cpu_s in spent.items()}
 
 
-def _wire() -> Iterator[Wire]:
+def wire_batches() -> Iterator[Wire]:
     """Give batches as the broker sends them: one batch of the format for each partition."""
     now_ms = _now_ms()
     source = data.records(BATCHES * RECORDS, first_ms=now_ms)

@@ -1,13 +1,15 @@
 """Latency and CPU under an open load: JSON for machines, Markdown and pictures for people."""
 
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
+from loadtests.charts import Bar, Series, bars, curves
+from loadtests.latency.figures import EDGES_MS
 from loadtests.latency.run import LoadResult
-from loadtests.report import Conditions, heading, write_page
+from loadtests.report import Conditions, heading, write_page, write_pictures
 
 
 class LatencyReport(msgspec.Struct, frozen=True):
@@ -96,6 +98,63 @@ def _turns(rounds: Sequence[Sequence[LoadResult]]) -> Iterator[tuple[str, str]]:
     )
 
 
+# --- pictures --------------------------------------------------------------------------------
+
+
+def pictures(rounds: Sequence[Sequence[LoadResult]]) -> Mapping[str, str]:
+    """Give the pictures of a report as SVG, by name; of runs that count alone."""
+    drawn = {}
+    for line in dict.fromkeys(line for line, _ in _turns(rounds)):
+        by_name = {
+            name: runs
+            for at, name in _turns(rounds)
+            if at == line and (runs := _counting(rounds, line, name)) and runs[0].latency
+        }
+        if not by_name:
+            continue
+        rate = next(iter(by_name.values()))[0].rate
+        drawn[f"{line}-latency"] = curves(
+            f"Share of events answered later than that, at {rate:,.0f} events/s",
+            "ms from when the event was due",
+            "%",
+            [Series(name, slower(runs)) for name, runs in by_name.items()],
+            upwards_log=True,
+        )
+        drawn[f"{line}-cpu"] = bars(
+            f"CPU per event at {rate:,.0f} events/s",
+            [_cost_bar(at, name, runs) for at, (name, runs) in enumerate(by_name.items())],
+        )
+    return drawn
+
+
+def _cost_bar(at: int, name: str, runs: Sequence[LoadResult]) -> Bar:
+    cost = statistics.median(run.cpu_us or 0.0 for run in runs)
+    return Bar(name, cost, f"{cost:.0f} µs", at)
+
+
+def slower(runs: Sequence[LoadResult]) -> list[tuple[float, float]]:
+    """Give points of latency and of the percentage of events that took longer, of all runs."""
+    counts = [sum(column) for column in zip(*_histograms(runs), strict=True)]
+    left = total = sum(counts)
+    points = []
+    for edge, count in zip(EDGES_MS[1:].tolist(), counts, strict=True):
+        left -= count
+        if left:
+            points.append((edge, 100.0 * left / total))
+    return points or [(float(EDGES_MS[1]), 100.0)]
+
+
+def _histograms(runs: Sequence[LoadResult]) -> list[list[int]]:
+    return [run.latency.histogram for run in runs if run.latency]
+
+
+def _counting(rounds: Sequence[Sequence[LoadResult]], line: str, name: str) -> list[LoadResult]:
+    every = [run for runs in rounds for run in runs]
+    return [r for r in every if (r.line, r.contestant) == (line, name) and not r.void]
+
+
 def write(report: LatencyReport, folder: Path) -> Path:
-    """Write the report, and give the path of the page."""
-    return write_page(report, report.conditions, markdown(report), folder, "latency-")
+    """Write the report with its pictures, and give the path of the page."""
+    path = write_page(report, report.conditions, markdown(report), folder, "latency-")
+    write_pictures(pictures(report.rounds), path)
+    return path

@@ -1,13 +1,14 @@
 """What the situations cost: JSON for machines, Markdown and pictures for people."""
 
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
+from loadtests.charts import Bar, Series, bars, curves
 from loadtests.race import Result
-from loadtests.report import Conditions, heading, write_page
+from loadtests.report import Conditions, heading, write_page, write_pictures
 from loadtests.scenarios.lines import Line
 
 Rounds = Sequence[Sequence[Result]]
@@ -82,7 +83,61 @@ def _runs(rounds: Rounds, name: str) -> list[Result]:
     return [r for results in rounds for r in results if r.contestant == name]
 
 
+# --- pictures --------------------------------------------------------------------------------
+
+
+def pictures(rounds: Rounds, every: Sequence[Line]) -> Mapping[str, str]:
+    """Give the pictures of a report as SVG, by name."""
+    drawn = {}
+    held = [
+        (line, found)
+        for line in every
+        if line.aim and (found := ratios(rounds, line, lambda run: 1 / run.cpu_us))
+    ]
+    if held:
+        drawn["ratios"] = bars(
+            "Throughput per CPU, of the line beside it; dashed: the aim",
+            [
+                Bar(line.name, statistics.median(found), spread(found), aim=line.aim)
+                for line, found in held
+            ],
+        )
+    features, partitions = by_features(rounds), by_partitions(rounds, every)
+    for name, title, points in (
+        ("features", "CPU per event by the number of features", features),
+        ("partitions", "CPU per event by the number of partitions", partitions),
+    ):
+        if len(points) > 1:
+            drawn[name] = curves(title, name, "µs", [Series("sidecar", points)])
+    return drawn
+
+
+def by_features(rounds: Rounds) -> list[tuple[int, float]]:
+    """Give the numbers of features and the CPU microseconds of an event, medians."""
+    begin = "features-"
+    names = {run.contestant for runs in rounds for run in runs}
+    widths = sorted(int(name.removeprefix(begin)) for name in names if name.startswith(begin))
+    return [(width, _cost(rounds, f"{begin}{width}")) for width in widths]
+
+
+def by_partitions(rounds: Rounds, every: Sequence[Line]) -> list[tuple[int, float]]:
+    """Give the numbers of partitions and the CPU microseconds of an event, medians."""
+    lines = [line for line in every if line.name.startswith("partitions-")]
+    normal = [line for line in every if line.name == "normal"]
+    return [
+        (line.partitions, _cost(rounds, line.name))
+        for line in [*normal, *lines]
+        if _runs(rounds, line.name)
+    ]
+
+
+def _cost(rounds: Rounds, name: str) -> float:
+    return statistics.median(run.cpu_us for run in _runs(rounds, name))
+
+
 def write(report: ScenarioReport, every: Sequence[Line], folder: Path) -> Path:
-    """Write the report, and give the path of the page."""
+    """Write the report with its pictures, and give the path of the page."""
     page = markdown(report, every)
-    return write_page(report, report.conditions, page, folder, "scenarios-")
+    path = write_page(report, report.conditions, page, folder, "scenarios-")
+    write_pictures(pictures(report.rounds, every), path)
+    return path

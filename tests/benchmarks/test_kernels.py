@@ -1,0 +1,59 @@
+"""The three hottest parts, timed: `make bench-kernels`. As tests they run once, untimed."""
+
+import asyncio
+
+import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from loadtests.bundle import build_bundle
+from loadtests.stages import Line, line, wire_batches
+from tests.fakes import Stored
+from tests.flows.harness import EVENTS, running
+
+pytestmark = pytest.mark.bench
+
+EVENTS_A_ROUND = 8_000
+"""Enough that starting and ending, some milliseconds, are a small part."""
+
+
+@pytest.fixture(scope="module")
+def stages(tmp_path_factory: pytest.TempPathFactory) -> Line:
+    """The stages of a service, with a batch that is decoded, scored and decided."""
+    made = line(build_bundle(tmp_path_factory.mktemp("bundle")))
+    made.wire = next(wire_batches())
+    for stage in made.stages:
+        stage()
+    return made
+
+
+def test_decode_of_a_batch(benchmark: BenchmarkFixture, stages: Line) -> None:
+    benchmark(stages.decode)
+
+    assert len(stages.decoded.events) == len(stages.records)
+    assert not stages.decoded.rejections
+
+
+def test_update_of_the_observers(benchmark: BenchmarkFixture, stages: Line) -> None:
+    benchmark(stages.observe)
+
+    # The same second of event time again and again, which no window has left behind.
+    counted = [window.records for window in stages.parts.drift.snapshot().windows]
+    assert counted
+    assert all(records > 0 and records % len(stages.records) == 0 for records in counted)
+
+
+def test_a_batch_through_the_worker(benchmark: BenchmarkFixture) -> None:
+    """From bytes on a log in memory to bytes on another: all but Kafka and the real model."""
+    event = b'{"id":"e%d","features":{"amount":%d.5}}'
+    values = [event % (at, at % 100) for at in range(EVENTS_A_ROUND)]
+
+    async def through() -> int:
+        async with running() as sidecar:
+            sidecar.log.write(EVENTS, 0, *(Stored(b"k", value) for value in values))
+            sidecar.sent = len(values)
+            await sidecar.drained()
+            return len(sidecar.log.values("credit.decisions"))
+
+    decided = benchmark(lambda: asyncio.run(through()))
+
+    assert decided == EVENTS_A_ROUND
