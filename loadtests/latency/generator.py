@@ -34,6 +34,7 @@ class Generator:
                 "acks": "all",
                 "linger.ms": 1,
                 "queue.buffering.max.messages": 1_000_000,
+                "delivery.report.only.error": True,
                 "log_level": 0,
             }
         )
@@ -66,6 +67,7 @@ class Generator:
     def _wait(self, due_s: float) -> float:
         """Wait until an event is due, and give by how much that is past."""
         while (ahead := due_s - self._clock.monotonic()) > 0:
+            self._producer.poll(0)
             time.sleep(min(ahead, _LONGEST_SLEEP_S))
         return -ahead
 
@@ -77,15 +79,14 @@ class Generator:
                     value,
                     key,
                     partition=number % self._partitions,
-                    on_delivery=self._delivered,
+                    on_delivery=self._refused,
                 )
                 break
             except BufferError:
                 self._producer.poll(0.01)
-        self._producer.poll(0)
 
-    def _delivered(self, error: object, _message: object) -> None:
-        self._failed += error is not None
+    def _refused(self, _error: object, _message: object) -> None:
+        self._failed += 1
 
 
 def main() -> int:

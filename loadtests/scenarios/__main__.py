@@ -10,17 +10,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
-import yaml
-
-from loadtests import data, race, setting
+from loadtests import race, setting
 from loadtests.bundle import MODEL
-from loadtests.contestants import HERE, Contestant
 from loadtests.race import Plan, Result, RunFailedError
 from loadtests.report import RESULTS, conditions
 from loadtests.scenarios import report
 from loadtests.scenarios.bundles import BUNDLES
 from loadtests.scenarios.inputs import SOURCES
-from loadtests.scenarios.lines import Line, lines
+from loadtests.scenarios.lines import Line, lines, sidecar
 from loadtests.topics import Topics
 from sidecar.clock import SystemClock
 
@@ -107,10 +104,9 @@ def _plans(
 
 def _fill(topic: str, line: Line, brokers: str, count: int) -> None:
     print(f"writing {count:,} events: {line.events}, {line.partitions} partitions", flush=True)
-    first_ms = SystemClock().now_ms() - count * 1_000 // data.EVENT_RATE
     with closing(Topics(brokers, line.partitions)) as topics:
         topics.create([topic])
-        topics.fill(topic, SOURCES[line.events](count, first_ms))
+        topics.fill(topic, SOURCES[line.events](count, SystemClock().now_ms()))
 
 
 def _rounds(
@@ -126,7 +122,7 @@ def _rounds(
         results = []
         for line in [*wanted[first:], *wanted[:first]]:
             label = f"{line.name}.{number}.{SystemClock().now_ms()}"
-            result = race.run(_sidecar(line, folder), plans[line.name], brokers, label)
+            result = race.run(sidecar(line, folder), plans[line.name], brokers, label)
             print(
                 f"round {number + 1}  {line.name:14} {result.cpu_us:7.2f} CPU µs/event  "
                 f"{result.rate:9,.0f} events/s",
@@ -134,25 +130,6 @@ def _rounds(
             )
             results.append(result)
         yield results
-
-
-def _sidecar(line: Line, folder: Path) -> Contestant:
-    """Give the sidecar with the line's config."""
-    config = yaml.safe_load((HERE / "sidecar.yaml").read_text())
-    for name, section in line.sections.items():
-        if section is None:
-            config.pop(name, None)
-        elif name == "fallback":
-            config[name] = section
-        else:
-            config[name] = {**config.get(name, {}), **section}
-    path = folder / f"{line.name}.yaml"
-    path.write_text(yaml.safe_dump(config))
-    command: tuple[str, ...] = (sys.executable, "-m", "sidecar", "run", str(path))
-    if line.cores:
-        cores = ",".join(map(str, line.cores))
-        command = (sys.executable, "-m", "loadtests.scenarios.fleet", cores, str(path))
-    return Contestant(line.name, line.what, command, config=path, scraped=True)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,14 @@
 """The lines of the table: each a config, a model and a topic, beside the line it is held to."""
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+import yaml
+
+from loadtests.contestants import HERE, Contestant
 from loadtests.scenarios.bundles import WIDTHS
 from loadtests.scenarios.inputs import median_confidence
 from loadtests.topics import PARTITIONS
@@ -80,6 +85,12 @@ def lines() -> tuple[Line, ...]:
             sections={"delivery": {"mode": "exactly_once", "transaction_interval": "500ms"}},
             aim=0.85,
         ),
+        Line(
+            "windows-slide",
+            "the same events over 3 hours: panes close, short windows are full and slide",
+            "spread",
+            aim=0.9,
+        ),
         Line("msgpack", "events in MessagePack, features by name", "msgpack"),
         Line("logistic", "a logistic regression over the same events", bundle="logistic"),
         Line(
@@ -119,3 +130,22 @@ def lines() -> tuple[Line, ...]:
             aim=0.9,
         ),
     )
+
+
+def sidecar(line: Line, folder: Path) -> Contestant:
+    """Give the sidecar with the line's config, written into `folder`."""
+    config = yaml.safe_load((HERE / "sidecar.yaml").read_text())
+    for name, section in line.sections.items():
+        if section is None:
+            config.pop(name, None)
+        elif name == "fallback":
+            config[name] = section
+        else:
+            config[name] = {**config.get(name, {}), **section}
+    path = folder / f"{line.name}.yaml"
+    path.write_text(yaml.safe_dump(config))
+    command: tuple[str, ...] = (sys.executable, "-m", "sidecar", "run", str(path))
+    if line.cores:
+        cores = ",".join(map(str, line.cores))
+        command = (sys.executable, "-m", "loadtests.scenarios.fleet", cores, str(path))
+    return Contestant(line.name, line.what, command, config=path, scraped=True)

@@ -11,7 +11,9 @@ from loadtests.scenarios.graphs import logistic_model
 from loadtests.scenarios.inputs import CUSTOMERS, SOURCES
 from loadtests.scenarios.lines import Line, lines
 from loadtests.scenarios.report import by_features, pictures, ratios, spread, table
+from loadtests.scenarios.same import differences
 
+NOW_MS = 1_700_000_000_000
 NORMAL, BAD = Line("normal", "as ever"), Line("bad", "worse", aim=0.8)
 
 
@@ -73,20 +75,20 @@ def test_every_line_has_a_line_beside_it_and_a_name_of_its_own() -> None:
 
 
 def test_one_record_in_a_hundred_is_cut_off() -> None:
-    values = [value for _, value in islice(SOURCES["malformed-1"](200, 0), 200)]
+    values = [value for _, value in islice(SOURCES["malformed-1"](200, NOW_MS), 200)]
 
     assert [at for at, value in enumerate(values) if not value.endswith(b"}}")] == [0, 100]
 
 
 def test_messagepack_says_what_json_says() -> None:
-    packed, plain = SOURCES["msgpack"](5, 0), SOURCES["json"](5, 0)
+    packed, plain = SOURCES["msgpack"](5, NOW_MS), SOURCES["json"](5, NOW_MS)
 
     for (_, ours), (_, theirs) in zip(packed, plain, strict=True):
         assert msgspec.msgpack.decode(ours) == msgspec.json.decode(theirs)
 
 
 def test_every_customer_is_known_before_the_model_is_unsure() -> None:
-    keys = [key for key, _ in islice(SOURCES["cached"](CUSTOMERS + 10, 0), CUSTOMERS)]
+    keys = [key for key, _ in islice(SOURCES["cached"](CUSTOMERS + 10, NOW_MS), CUSTOMERS)]
 
     assert len(set(keys)) == CUSTOMERS
 
@@ -115,3 +117,20 @@ def test_the_sizing_rule_is_the_line_through_the_points() -> None:
 
 def test_one_point_gives_no_rule() -> None:
     assert sizing.fit([(16, 10.0)]) is None
+
+
+def test_statistics_of_two_fleets_are_compared_number_by_number() -> None:
+    one = {"a": 1.0, "b": 2.0, "c": 3.0}
+    two = {"a": 1.0 + 1e-12, "b": 2.1, "d": 4.0}
+
+    assert differences(one, two) == ["b: 2.0 and 2.1", "c: 3.0 and None", "d: None and 4.0"]
+
+
+def test_spread_events_are_hours_apart() -> None:
+    values = [msgspec.json.decode(value) for _, value in SOURCES["spread"](3, 3 * 3_600_000)]
+
+    assert [value["time"][:19] for value in values] == [
+        "1970-01-01T00:00:00",
+        "1970-01-01T01:00:00",
+        "1970-01-01T02:00:00",
+    ]
