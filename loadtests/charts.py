@@ -24,6 +24,8 @@ _STYLE = (
     ".s0{fill:#7fb0f0;stroke:#7fb0f0}.s1{fill:#e0ab4f;stroke:#e0ab4f}"
     ".s2{fill:#74c99a;stroke:#74c99a}.s3{fill:#c79be6;stroke:#c79be6}}"
 )
+_FEW = 6
+"""With so many places on the horizontal axis, these are named and not round numbers."""
 KINDS = 4
 """So many colours there are."""
 
@@ -65,7 +67,10 @@ def bars(title: str, rows: Sequence[Bar]) -> str:
                 height=_ROW - 8,
             ),
             element(
-                "text", bar.text, x=f"{_NAMES + room * bar.value / most + 6:.1f}", y=y + 15
+                "text",
+                bar.text,
+                x=f"{_NAMES + room * max(bar.value, bar.aim or 0.0) / most + 6:.1f}",
+                y=y + 15,
             ),
         ]
         if bar.aim is not None:
@@ -80,23 +85,29 @@ def curves(
     upwards: str,
     lines: Sequence[Series],
     *,
+    across_log: bool = True,
     upwards_log: bool = False,
 ) -> str:
-    """Draw lines over a logarithmic axis.
+    """Draw lines.
 
     Args:
         title: What it shows.
-        across: Name of the horizontal axis; all its values are above 0.
+        across: Name of the horizontal axis.
         upwards: Name of the vertical axis.
         lines: With at least one point in all.
-        upwards_log: Whether the vertical axis is logarithmic too; else it begins at 0.
+        across_log: Whether the horizontal axis is logarithmic, for values above 0; else it
+            begins at 0.
+        upwards_log: Whether the vertical axis is, likewise.
     """
     xs = [x for line in lines for x, _ in line.points]
     ys = [y for line in lines for _, y in line.points]
-    horizontal = _Axis(_LEFT, _WIDTH - _RIGHT, min(xs), max(xs), log=True)
+    left = min(xs) if across_log else 0.0
+    horizontal = _Axis(_LEFT, _WIDTH - _RIGHT, left, max(xs), log=across_log)
+    places = sorted(set(xs))
+    marked = places if len(places) <= _FEW else horizontal.ticks()
     low = min(ys) if upwards_log else 0.0
     vertical = _Axis(_HEIGHT - _BOTTOM, _TOP + 8, low, max(ys), log=upwards_log)
-    children = [*_grid(horizontal, vertical)]
+    children = [*_grid(horizontal, marked, vertical)]
     children += [
         element("text", across, x=(_LEFT + _WIDTH - _RIGHT) // 2, y=_HEIGHT - 8),
         element("text", upwards, x=_LEFT - 44, y=_TOP - 4),
@@ -109,8 +120,8 @@ def curves(
         last = max(y, last + 14)  # names do not lie upon each other
         children += [
             element("path", class_=f"line {kind}", d=f"M{path}"),
-            element("text", line.name, x=_WIDTH - _RIGHT + 8, y=f"{last + 4:.1f}"),
-            element("circle", class_=kind, cx=_WIDTH - 8, cy=f"{last:.1f}", r=4),
+            element("text", line.name, x=_WIDTH - _RIGHT + 22, y=f"{last + 4:.1f}"),
+            element("circle", class_=kind, cx=_WIDTH - _RIGHT + 12, cy=f"{last:.1f}", r=4),
         ]
     return _picture(title, _HEIGHT, children)
 
@@ -147,12 +158,12 @@ def _round_step(least: float) -> float:
     return next(digit * power for digit in (1, 2, 5, 10) if digit * power >= least)
 
 
-def _grid(horizontal: _Axis, vertical: _Axis) -> Iterator[Html]:
+def _grid(horizontal: _Axis, marked: Sequence[float], vertical: _Axis) -> Iterator[Html]:
     for value in vertical.ticks():
         y = f"{vertical.at(value):.1f}"
         yield element("line", class_="grid", x1=_LEFT, x2=_WIDTH - _RIGHT, y1=y, y2=y)
         yield element("text", f"{value:g}", x=_LEFT - 6, y=y, dy=4, text_anchor="end")
-    for value in horizontal.ticks():
+    for value in marked:
         x = f"{horizontal.at(value):.1f}"
         yield element("text", f"{value:g}", x=x, y=_HEIGHT - _BOTTOM + 16, text_anchor="middle")
 

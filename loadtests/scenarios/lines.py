@@ -108,7 +108,7 @@ def lines() -> tuple[Line, ...]:
                 f"wide{width}",
                 PLAIN,
                 beside="features-16",
-                size=min(1.0, 24 / width),
+                size=min(1.0, 48 / width),
             )
             for width in WIDTHS
         ),

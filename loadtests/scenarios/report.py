@@ -103,12 +103,11 @@ def pictures(rounds: Rounds, every: Sequence[Line]) -> Mapping[str, str]:
             ],
         )
     features, partitions = by_features(rounds), by_partitions(rounds, every)
-    for name, title, points in (
-        ("features", "CPU per event by the number of features", features),
-        ("partitions", "CPU per event by the number of partitions", partitions),
-    ):
+    for name, points, log in (("features", features, False), ("partitions", partitions, True)):
         if len(points) > 1:
-            drawn[name] = curves(title, name, "µs", [Series("sidecar", points)])
+            title = f"CPU per event by the number of {name}"
+            line = Series("sidecar", points)
+            drawn[name] = curves(title, name, "µs", [line], across_log=log)
     return drawn
 
 

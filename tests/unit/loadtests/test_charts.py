@@ -49,3 +49,16 @@ def test_a_single_value_can_be_drawn() -> None:
     one = Series("one", [(4.0, 0.0)])
 
     assert "<path" in curves("t", "x", "y", [one])
+
+
+def test_a_line_that_grows_evenly_is_straight_on_a_plain_axis() -> None:
+    line = Series("cpu", [(16, 8.0), (64, 32.0), (256, 128.0)])
+
+    picture = parsed(curves("t", "features", "µs", [line], across_log=False))
+
+    path = next(each for each in picture.iter(f"{SVG}path"))
+    (x0, y0), (x1, y1), (x2, y2) = (
+        map(float, point.split()) for point in path.get("d", "")[1:].split("L")
+    )
+    assert (y1 - y0) / (x1 - x0) == pytest.approx((y2 - y1) / (x2 - x1), rel=0.02)
+    assert [each.text for each in picture.iter(f"{SVG}text")].count("256") == 1
