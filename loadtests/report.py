@@ -172,16 +172,21 @@ def ratio(rounds: Sequence[Sequence[Result]], name: str, other: str) -> str:
 
 def _by_round(rounds: Sequence[Sequence[Result]]) -> list[str]:
     lines = [
-        "| round | contestant | CPU µs/event | events/s | measured s | written | exit code |",
-        "| ---: | --- | ---: | ---: | ---: | ---: | ---: |",
+        "| round | contestant | CPU µs/event | events/s | measured s | written | exit code "
+        "| loop late by ms | scrape ms |",
+        "| ---: | --- " + "| ---: " * 7 + "|",
     ]
     for number, results in enumerate(rounds, 1):
         lines += [
             f"| {number} | `{r.contestant}` | {r.cpu_us:.2f} | {r.rate:,.0f} | {r.wall_s:.1f} "
-            f"| {r.written:,} | {r.exit_code} |"
+            f"| {r.written:,} | {r.exit_code} | {_ms(r.loop_lag_ms)} | {_ms(r.scrape_ms)} |"
             for r in results
         ]
     return lines
+
+
+def _ms(seen: float) -> str:
+    return f"{seen:.1f}" if seen else "-"
 
 
 def _stages(report: Report) -> list[str]:
