@@ -19,6 +19,8 @@ from loadtests.report import RESULTS, conditions
 
 LOW = 1_000.0
 _TOP_RECORDS = 500_000
+_ATTEMPTS = 2
+"""A void run is made once more; both are in the report."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +104,13 @@ def _rounds(
         for line, contestant in [*turns[first:], *turns[:first]]:
             rate = half if line.rate is None else line.rate
             load = Load(rate, warm_s=asked.warm, measured_s=asked.seconds)
-            label = f"{base}.{line.name}.{number}.{contestant.name}"
-            result = run(line.name, contestant, plan, brokers, label, load)
-            print(f"round {number + 1}  {report.summary(result)}", flush=True)
-            results.append(result)
+            for attempt in range(_ATTEMPTS):
+                label = f"{base}.{line.name}.{number}.{attempt}.{contestant.name}"
+                result = run(line.name, contestant, plan, brokers, label, load)
+                print(f"round {number + 1}  {report.summary(result)}", flush=True)
+                results.append(result)
+                if not result.void:
+                    break
         yield results
 
 
