@@ -5,6 +5,7 @@ that the service puts together for `contestants/sidecar.yaml`. The best of many 
 what is above it is the machine's doing. When the race gets slower, this names the stage.
 """
 
+import argparse
 import sys
 import tempfile
 import time
@@ -162,11 +163,16 @@ def line(bundle: Path) -> Line:
     return Line(assemble(settings, SystemClock()))
 
 
-def measure(line: Line) -> dict[str, float]:
-    """Give the CPU microseconds per event of each stage."""
-    batches = list(wire_batches())
+def measure(line: Line, records: int = RECORDS) -> dict[str, float]:
+    """Give the CPU microseconds per event of each stage.
+
+    Args:
+        line: The stages.
+        records: Of a batch; a multiple of `PARTITIONS`.
+    """
+    batches = list(wire_batches(records))
     calm_collector()  # as in the service
-    turns = [_turn(line, batches) for _ in range(TURNS)]
+    turns = [_turn(line, batches, records) for _ in range(TURNS)]
     return {name: min(turn[name] for turn in turns) for name in turns[0]}
 
 
@@ -180,7 +186,7 @@ def evaluation_ms(line: Line) -> float:
     return min(spent) * 1e3
 
 
-def _turn(line: Line, batches: list[Wire]) -> dict[str, float]:
+def _turn(line: Line, batches: list[Wire], records: int) -> dict[str, float]:
     """Send every batch down the line once."""
     spent = dict.fromkeys((stage.__name__ for stage in line.stages), 0.0)
     for wire in batches:
@@ -189,17 +195,17 @@ def _turn(line: Line, batches: list[Wire]) -> dict[str, float]:
             began = time.process_time()
             stage()
             spent[stage.__name__] += time.process_time() - began
-    return {name: cpu_s / (BATCHES * RECORDS) * 1e6 for name, cpu_s in spent.items()}
+    return {name: cpu_s / (BATCHES * records) * 1e6 for name, cpu_s in spent.items()}
 
 
-def wire_batches() -> Iterator[Wire]:
+def wire_batches(records: int = RECORDS) -> Iterator[Wire]:
     """Give batches as the broker sends them: one batch of the format for each partition."""
     now_ms = _now_ms()
-    source = data.records(BATCHES * RECORDS, first_ms=now_ms)
+    source = data.records(BATCHES * records, first_ms=now_ms)
     for _ in range(BATCHES):
         yield {
             TopicPartition("events", partition): _packed(
-                islice(source, RECORDS // PARTITIONS), now_ms
+                islice(source, records // PARTITIONS), now_ms
             )
             for partition in range(PARTITIONS)
         }
@@ -227,12 +233,16 @@ def _now_ms() -> int:
 
 def main() -> int:
     """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--records", type=int, default=RECORDS, help="of a batch: 8, 4096 ...")
+    records = max(PARTITIONS, parser.parse_args().records // PARTITIONS * PARTITIONS)
     with tempfile.TemporaryDirectory() as folder:
         parts = line(build_bundle(Path(folder)))
-    stages = measure(parts)
+    stages = measure(parts, records)
     whole = sum(stages.values())
     for name, us in [*stages.items(), ("sum", whole)]:
         print(f"{name:10} {us:6.2f} µs/event")
+    print(f"a batch of {records:,}: {whole * records / 1e3:.2f} ms")
     once_ms = evaluation_ms(parts)
     evaluated = once_ms * 1e3 * EVALUATIONS_A_MINUTE / (60 * data.EVENT_RATE)
     watching = stages["count"] + stages["observe"] + evaluated
