@@ -1,5 +1,6 @@
 """The lines of the table: each a config, a model and a topic, beside the line it is held to."""
 
+import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -42,6 +43,11 @@ class Line:
     """A process pinned to each; none: one process, not pinned."""
 
 
+def own_cores() -> tuple[int, ...]:
+    """Give the first two cores that this process may use, or the only one."""
+    return tuple(sorted(os.sched_getaffinity(0))[:2])
+
+
 def lines() -> tuple[Line, ...]:
     """Give all lines; a threshold in them is measured on the model's own answers."""
     half = {"threshold": round(median_confidence(), 6)}
@@ -49,6 +55,14 @@ def lines() -> tuple[Line, ...]:
     cache = {"cache": {"max_age": "1d", "max_entries": 100_000}}
     default = {"default": {"label": "default"}}
     never = {"dead_letter_share": 1.0}
+    cores = own_cores()
+    two = Line(
+        "pinned-2",
+        "two processes on a core each, half of the partitions each",
+        cores=cores,
+        beside="pinned-1",
+        aim=0.9,
+    )
     return (
         Line("normal", "the config of the race"),
         Line(
@@ -121,14 +135,8 @@ def lines() -> tuple[Line, ...]:
             )
             for count in (16, 64)
         ),
-        Line("pinned-1", "one process on one core", cores=(0,)),
-        Line(
-            "pinned-2",
-            "two processes on a core each, half of the partitions each",
-            cores=(0, 1),
-            beside="pinned-1",
-            aim=0.9,
-        ),
+        Line("pinned-1", "one process on one core", cores=cores[:1]),
+        *([two] if len(cores) > 1 else []),
     )
 
 
@@ -138,7 +146,7 @@ def sidecar(line: Line, folder: Path) -> Contestant:
     for name, section in line.sections.items():
         if section is None:
             config.pop(name, None)
-        elif name == "fallback":
+        elif name == "fallback":  # whole: a line names all that may answer
             config[name] = section
         else:
             config[name] = {**config.get(name, {}), **section}

@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from loadtests import race, setting
 from loadtests.race import Plan, RunFailedError
-from loadtests.scenarios.lines import Line, sidecar
+from loadtests.scenarios.lines import Line, own_cores, sidecar
 from sidecar.clock import SystemClock
 
 Statistics = Mapping[str, float]
@@ -32,7 +32,10 @@ STATISTICS = (
 )
 TOLERANCE = 1e-9
 """Relative: sums of the same numbers in another order."""
-FLEETS = (Line("one", "one process", cores=(0,)), Line("two", "two processes", cores=(0, 1)))
+FLEETS = (
+    Line("one", "one process", cores=own_cores()[:1]),
+    Line("two", "two processes", cores=(own_cores() * 2)[:2]),
+)
 _LONGEST_S = 120.0
 _LOOK_S = 1.0
 
