@@ -41,7 +41,8 @@ def test_the_order_depends_on_the_records_alone(
     merged = []
     while left:
         partition = data.draw(st.sampled_from(sorted(left)))
-        count = data.draw(st.integers(0, 5))
+        count = data.draw(st.integers(1, 5))
+        merge.add(partition, [])
         merge.add(partition, left[partition][:count])
         del left[partition][:count]
         if not left[partition]:
