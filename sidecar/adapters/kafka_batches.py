@@ -1,9 +1,9 @@
 """From outbound slices to batches of the client, within what a topic takes."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import count, repeat
-from typing import Any
+from itertools import count, islice, repeat
+from typing import Any, TypeVar
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.producer.message_accumulator import BatchBuilder
@@ -11,6 +11,8 @@ from aiokafka.protocol.admin import DescribeConfigsRequest
 
 from sidecar.adapters.kafka_client import bounded
 from sidecar.events import OutboundSlice, Refusal
+
+T = TypeVar("T")
 
 _TOPIC = 2
 _MAX_BYTES = "max.message.bytes"
@@ -113,12 +115,12 @@ def _fill(batch: BatchBuilder, run: Run) -> int:
     half of what a record costs; all that it does beyond that is to count, and to take no more
     once a record did not fit. Should it ever be made another way, it is used as it is.
     """
-    part, own = run.part, slice(run.start, run.stop)
+    part = run.part
     columns: tuple[Iterable[Any], ...] = (
-        repeat(None) if part.timestamps_ms is None else part.timestamps_ms[own],
-        part.keys[own],
-        part.values[own],
-        repeat([]) if part.headers is None else map(list, part.headers[own]),
+        repeat(None) if part.timestamps_ms is None else _own(part.timestamps_ms, run),
+        _own(part.keys, run),
+        _own(part.values, run),
+        repeat([]) if part.headers is None else map(list, _own(part.headers, run)),
     )
     append = getattr(getattr(batch, "_builder", None), "append", None)
     if append is None or not hasattr(batch, "_relative_offset"):
@@ -131,6 +133,10 @@ def _fill(batch: BatchBuilder, run: Run) -> int:
         taken += 1
     batch._relative_offset = taken
     return taken
+
+
+def _own(column: Sequence[T], run: Run) -> Iterable[T]:
+    return islice(column, run.start, run.stop)
 
 
 def _fill_openly(batch: BatchBuilder, columns: tuple[Iterable[Any], ...]) -> int:

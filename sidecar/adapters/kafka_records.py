@@ -75,6 +75,7 @@ def record_batch(topic: str, found: Found) -> RecordBatch:
         timestamps_ms=timestamps_ms,
         keys=[row.key for row in rows],
         values=[row.value for row in rows],
-        headers=[row.headers for row in rows],
+        # The client gives each record a list of its own; nearly all of them are empty.
+        headers=[row.headers or () for row in rows],
         unreadable=tuple(row for row in suspects if isinstance(rows[row], Unreadable)),
     )

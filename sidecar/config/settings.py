@@ -143,8 +143,8 @@ class DeliverySettings(Settings, frozen=True):
     start: Literal["earliest", "latest"] = "earliest"
     """Where a group without committed offsets begins."""
     commit_interval: Span = Duration(1_000)
-    """Offsets are committed this often, and besides after 5,000 records, when partitions are
-    revoked, and at the end."""
+    """Offsets are committed this often, and besides after 5,000 records but for that
+    at most four times a second, when partitions are revoked, and at the end."""
 
 
 class KServeSettings(Settings, frozen=True):

@@ -176,7 +176,9 @@ class Decider:
         of_model = batch.source == Source.MODEL
         of_model[rows] = False
         kept = np.flatnonzero(of_model)
-        keys = [batch.events.records.keys[row] for row in batch.events.rows.tolist()]
+        keys = batch.events.records.keys
+        if len(batch) < len(keys):
+            keys = [keys[row] for row in batch.events.rows.tolist()]
         answers = zip([keys[row] for row in kept.tolist()], _answers(batch, kept), strict=True)
         times_ms = batch.events.event_time_ms[rows].tolist()
         found: list[Answer | None] = []

@@ -86,12 +86,14 @@ class Encoder:
         if self._envelope is not None:
             headers = self._envelope.headers(ids, times, batch.events.ids)
         rows = batch.events.rows.tolist()
-        keys = batch.events.records.keys
+        keys: Sequence[bytes | None] = batch.events.records.keys
+        if len(rows) < len(keys):
+            keys = [keys[row] for row in rows]
         return [
             OutboundSlice(
                 topic=self._decisions_topic,
                 partition=span.partition,
-                keys=[keys[row] for row in rows[span.start : span.stop]],
+                keys=keys[span.start : span.stop],
                 values=values[span.start : span.stop],
                 headers=None if headers is None else headers[span.start : span.stop],
                 rows=rows[span.start : span.stop],

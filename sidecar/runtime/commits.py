@@ -23,6 +23,10 @@ from sidecar.runtime.state import Changes, StateKeeper
 from sidecar.telemetry.metrics import Metrics
 
 _RECORDS = 5_000
+# Least time between two commits that many records bring forward: each is three requests and
+# what they are answered with, and at 100,000 records a second twenty of them cost 3 % of the
+# CPU. A crash repeats no more for it than what came in that time.
+_SPACING_S = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +102,8 @@ class LooseLedger:
 class Committer:
     """Commits what is finished, one commit at a time."""
 
+    spacing_s = _SPACING_S
+
     def __init__(
         self,
         ledger: Ledger,
@@ -135,9 +141,11 @@ class Committer:
 
     async def run(self) -> None:
         """Commit until cancelled."""
+        spacing_s = min(self.spacing_s, self._interval_s)
         while True:
+            await asyncio.sleep(spacing_s)
             with suppress(TimeoutError):
-                async with asyncio.timeout(self._interval_s):
+                async with asyncio.timeout(self._interval_s - spacing_s):
                     await self._due.wait()
             self._due.clear()
             await self.commit()
@@ -241,6 +249,8 @@ class AtomicCommitter(Committer):
     Sending waits while that happens: a batch that is sent belongs to the transaction that is
     open then, and its offsets must too.
     """
+
+    spacing_s = 0.0  # what is not committed is in flight, and that is bounded
 
     def __init__(
         self,
