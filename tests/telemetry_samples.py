@@ -1,5 +1,6 @@
 """A busy sidecar, as the status page and the metrics see it."""
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,6 +39,8 @@ from sidecar.monitors.snapshot import (
     SubjectDrift,
     WindowSnapshot,
 )
+from sidecar.telemetry.decisions import DecisionsView, DecisionView, StageView
+from sidecar.telemetry.history import History, HistoryView, Totals
 from sidecar.telemetry.metrics import Metrics
 from sidecar.telemetry.scrape import Readings
 from sidecar.telemetry.status import (
@@ -361,6 +364,80 @@ def busy_metrics() -> Metrics:
     return made
 
 
+def history(samples: int = 720) -> History:
+    """An hour in which the lag rises and falls and the model is away for a while."""
+    made = History(5.0, samples)
+    counts: Counter[str] = Counter()
+    bounds, ages = (0.1, 0.5, 1.0), [0, 0, 0, 0]
+    for at in range(samples + 1):
+        away = 400 <= at < 460
+        counts.update({"model": 0 if away else 5_000, "rule": 5_400 if away else 400})
+        ages[at % 3] += 5_000
+        totals = Totals(dict(counts), at * 20, tuple(ages), bounds, 0.004)
+        lag = 200 + abs(at - 430) * 3
+        made.add(at * 5.0, NOW_MS - (samples - at) * 5_000, totals, lag, lag / 1_000)
+    return made
+
+
+def last_decisions() -> DecisionsView:
+    """A decision of the model, one of a rule, and a dead letter."""
+    stages = (
+        StageView(stage="decode", began_ms=0.0, took_ms=2.5),
+        StageView(stage="score", began_ms=2.6, took_ms=4.0),
+        StageView(stage="encode", began_ms=6.7, took_ms=1.1),
+        StageView(stage="settle", began_ms=7.8, took_ms=3.2),
+    )
+    parts: dict[str, Any] = {
+        "topic": "credit.events",
+        "partition": 0,
+        "record_time_ms": NOW_MS - 250,
+        "settled_ms": NOW_MS,
+        "batch_records": 500,
+        "key_hash": "5e1f0c9ab2d4",
+        "stages": stages,
+    }
+    answered: dict[str, Any] = {
+        "outcome": "decision",
+        "event_hash": "a1b2c3d4e5f6",
+        "event_time_ms": NOW_MS - 300,
+        "score": 0.93,
+        "threshold": 0.8,
+        **parts,
+    }
+    sure = DecisionView(
+        number=3,
+        offset=120_399,
+        source="model",
+        reason="confident",
+        label="yes",
+        answer="yes",
+        confidence=0.93,
+        **answered,
+    )
+    unsure = DecisionView(
+        number=2,
+        offset=120_298,
+        source="rule",
+        reason="low_confidence",
+        rule="large-amount",
+        label="review",
+        answer="no",
+        confidence=0.61,
+        features={"amount": 812.5, "country": "DE"},
+        **answered,
+    )
+    refused = DecisionView(
+        number=1,
+        offset=120_297,
+        outcome="dead_letter",
+        rejected_by="decode",
+        code="missing_field",
+        message="`id` is missing",
+        **parts,
+    )
+    return DecisionsView(enabled=True, kept=50, decisions=(sure, unsure, refused))
+
+
 WELL = Verdict(True)
 
 
@@ -373,6 +450,8 @@ class StaticSurface:
     willing: Verdict = WELL
     begun: Verdict = WELL
     metrics: Metrics = field(default_factory=busy_metrics)
+    past: History = field(default_factory=lambda: history())
+    last: DecisionsView = field(default_factory=lambda: last_decisions())
 
     def live(self) -> Verdict:
         return self.alive
@@ -385,6 +464,12 @@ class StaticSurface:
 
     def status(self) -> StatusView:
         return self.view
+
+    def history(self, since_ms: int) -> HistoryView:
+        return self.past.view(since_ms)
+
+    def decisions(self) -> DecisionsView:
+        return self.last
 
     def exposition(self, accept: str) -> Exposition:
         return self.metrics.exposition(accept)

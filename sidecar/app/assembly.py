@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from sidecar import __version__
 from sidecar.bundle.calibration import resolve_threshold
 from sidecar.bundle.load import Bundle, load_bundle
+from sidecar.bundle.manifest import Manifest
 from sidecar.clock import Clock
 from sidecar.config.defaults import resolve
-from sidecar.config.settings import SidecarSettings
+from sidecar.config.settings import HttpSettings, SidecarSettings
+from sidecar.errors import ConfigError, Finding, did_you_mean
 from sidecar.monitors.drift import DriftMonitor
 from sidecar.monitors.quality import QualityMonitor, usual_fallback
 from sidecar.monitors.quality_snapshot import QualitySnapshot
@@ -21,10 +23,12 @@ from sidecar.pipeline.envelope import envelope
 from sidecar.pipeline.features import Vectoriser
 from sidecar.pipeline.interpret import Interpreter
 from sidecar.pipeline.join import Joiner
-from sidecar.ports import Scorer
+from sidecar.ports import Observer, Scorer
 from sidecar.runtime.observers import Observers
 from sidecar.runtime.scoring import Scoring
 from sidecar.runtime.stages import Stages
+from sidecar.runtime.timed import StageTimes, TimedStages
+from sidecar.telemetry.decisions import NO_DECISIONS, DecisionsView, RecentDecisions
 from sidecar.telemetry.metrics import Metrics
 from sidecar.telemetry.status import ModelView
 
@@ -46,6 +50,8 @@ class Assembly:
     decider: Decider
     threshold: float
     """Confidence below which the fallback chain answers."""
+    recent: "Recent | None" = None
+    """What keeps the last decisions; None when the config asks for none."""
 
     def drift_snapshot(self) -> MonitorSnapshot | None:
         """Give what the drift monitor says; None when it is switched off."""
@@ -59,8 +65,19 @@ class Assembly:
         """
         return self.observers.read(self.quality, lambda: self.quality.snapshot(drift))
 
+    def recent_decisions(self) -> DecisionsView:
+        """Give the last decisions; none when they are not kept."""
+        if self.recent is None:
+            return NO_DECISIONS
+        kept = self.recent.decisions
+        return self.observers.read(kept, kept.view) or NO_DECISIONS
+
     def stages(self, scorer: Scorer) -> Stages:
         """Give the stages around a scorer."""
+        stages = self._stages(scorer)
+        return stages if self.recent is None else TimedStages.around(stages, self.recent.times)
+
+    def _stages(self, scorer: Scorer) -> Stages:
         manifest, settings = self.bundle.manifest, self.settings
         checker = Checker(manifest, self.bundle.reference, settings.input)
         return Stages(
@@ -92,6 +109,46 @@ class Assembly:
                 else None
             ),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Recent:
+    """The last decisions, and the times of the batches that they come from."""
+
+    decisions: RecentDecisions
+    times: StageTimes
+
+
+def _recent(
+    settings: HttpSettings, manifest: Manifest, threshold: float, clock: Clock
+) -> Recent | None:
+    """Give what keeps the last decisions, if the config asks for it."""
+    names = [feature.name for feature in manifest.features]
+    unknown = [name for name in settings.decision_fields if name not in names]
+    if unknown:
+        raise ConfigError(
+            "http.decision_fields",
+            [
+                Finding(
+                    "$.http.decision_fields",
+                    f"The model has no feature `{name}`",
+                    did_you_mean(name, names, "remove it"),
+                )
+                for name in unknown
+            ],
+        )
+    if not settings.decisions:
+        return None
+    times = StageTimes(clock)
+    fields = {name: names.index(name) for name in settings.decision_fields}
+    kept = RecentDecisions(
+        clock,
+        kept=settings.decisions,
+        threshold=threshold,
+        fields=fields,
+        stages=times.settled,
+    )
+    return Recent(kept, times)
 
 
 def assemble(settings: SidecarSettings, clock: Clock) -> Assembly:
@@ -127,12 +184,14 @@ def assemble(settings: SidecarSettings, clock: Clock) -> Assembly:
         digest=manifest.files["model.onnx"],
         task=manifest.model.task.value,
     )
+    recent = _recent(settings.http, manifest, threshold, clock)
+    observers: list[Observer] = [drift, quality, *([recent.decisions] if recent else [])]
     metrics = Metrics(
         clock,
         topic=settings.topics.events,
         model=model_view,
         rules=rules,
-        observers=[drift.name, quality.name],
+        observers=[observer.name for observer in observers],
     )
     return Assembly(
         settings=settings,
@@ -142,8 +201,9 @@ def assemble(settings: SidecarSettings, clock: Clock) -> Assembly:
         model_view=model_view,
         drift=drift,
         quality=quality,
-        observers=Observers([drift, quality], metrics),
+        observers=Observers(observers, metrics),
         breaker=CircuitBreaker(settings.breaker),
         decider=decider,
         threshold=threshold,
+        recent=recent,
     )

@@ -29,6 +29,8 @@ from sidecar.runtime.retry import backoff
 from sidecar.runtime.signals import SignalOutbox, SignalWriter
 from sidecar.runtime.state import StateKeeper
 from sidecar.runtime.worker import Worker
+from sidecar.telemetry.decisions import DecisionsView
+from sidecar.telemetry.history import History, HistoryView
 from sidecar.telemetry.metrics import Metrics
 from sidecar.telemetry.scrape import Readings
 from sidecar.telemetry.status import (
@@ -38,6 +40,8 @@ from sidecar.telemetry.status import (
     StatusView,
     TopicsView,
     Verdict,
+    lag_records,
+    lag_seconds,
 )
 
 # Kept back from the shutdown budget for leaving the group and closing what is open.
@@ -81,7 +85,10 @@ class Service:
         self._jitter = random.Random()  # noqa: S311  spreads retries, guards nothing
         self._keeper = self._build_keeper()
         self._outbox = self._build_outbox()
-        self._http = HttpServer(self.settings.http, self)
+        http = self.settings.http
+        samples = -(-http.history.ms // http.history_step.ms)
+        self._history = History(http.history_step.seconds, samples)
+        self._http = HttpServer(http, self)
         self._log = structlog.get_logger()
         self._parts.metrics.read_from(
             Readings(
@@ -168,6 +175,7 @@ class Service:
             UserError: The model's graph is refused, or a port is taken.
         """
         await self._http.start()
+        sampling = asyncio.create_task(self._sample())
         try:
             scorer = await asyncio.to_thread(self._open_model)
             try:
@@ -175,8 +183,22 @@ class Service:
             finally:
                 await scorer.close()
         finally:
+            sampling.cancel()
             self.health.phase = State.STOPPED
             await self._http.close(1.0)
+
+    async def _sample(self) -> None:
+        """Keep the history that the charts of the status page show."""
+        while True:
+            views = self._partitions()
+            self._history.add(
+                self._clock.monotonic(),
+                self._clock.now_ms(),
+                self._parts.metrics.totals(),
+                lag_records(views),
+                lag_seconds(views),
+            )
+            await asyncio.sleep(self.settings.http.history_step.seconds)
 
     def _open_model(self) -> OnnxScorer:
         scorer = OnnxScorer.open(self._parts.bundle, self.settings.model)
@@ -314,6 +336,14 @@ class Service:
     def exposition(self, accept: str) -> Exposition:
         """Give the metrics as they are."""
         return self._parts.metrics.exposition(accept)
+
+    def history(self, since_ms: int) -> HistoryView:
+        """Give the samples of the last hour that are younger than a moment."""
+        return self._history.view(since_ms)
+
+    def decisions(self) -> DecisionsView:
+        """Give the last decisions, newest first."""
+        return self._parts.recent_decisions()
 
     def status(self) -> StatusView:
         """Give the state of everything."""

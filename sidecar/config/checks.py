@@ -14,6 +14,7 @@ from sidecar.config.convert import Check, Clash
 from sidecar.config.values import Duration, Secret
 
 _SHORTEST_TRANSACTION_MS = 100
+_MOST_SAMPLES = 5_000
 
 
 def windows_are_multiples_of_the_pane(
@@ -181,6 +182,14 @@ def what_waits_leaves_room(
         yield Clash(".input.kserve.max_pending", message, "lower it, or raise that limit")
 
 
+def history_is_bounded(history: Duration, history_step: Duration) -> Iterator[Clash]:
+    """The history is held in memory and sent to each page that is opened."""
+    if history.ms > _MOST_SAMPLES * history_step.ms:
+        message = f"`{history}` at a point each `{history_step}` is more than {_MOST_SAMPLES:,}"
+        step = Duration(-(-history.ms // _MOST_SAMPLES))
+        yield Clash(".history_step", message, f"write `{step}` or more")
+
+
 CHECKS: Mapping[type[Struct], Sequence[Check]] = {
     settings.SidecarSettings: (
         exactly_once_keeps_its_counts,
@@ -189,6 +198,7 @@ CHECKS: Mapping[type[Struct], Sequence[Check]] = {
     ),
     settings.DeliverySettings: (a_transaction_is_not_too_short,),
     settings.MonitorSettings: (windows_are_multiples_of_the_pane, windows_rise),
+    settings.HttpSettings: (history_is_bounded,),
     settings.DriftSettings: (a_warning_comes_first,),
     settings.SecuritySettings: (
         sasl_goes_with_its_protocol,

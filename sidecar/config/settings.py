@@ -484,6 +484,22 @@ class HttpSettings(Settings, frozen=True):
     admin_token: Secret | None = None
     """Asked of whoever wants the status page or the API, as `Authorization: Bearer`; nobody is
     asked when absent. Probes never ask."""
+    history: Span = Duration(3_600_000)
+    """How far back the charts of the status page go. It is kept in memory: about 400 bytes per
+    `history_step`."""
+    history_step: Span = Duration(5_000)
+    """Time between two points of the charts."""
+    stream_clients: Annotated[int, Meta(ge=0, le=200)] = 16
+    """Most viewers that are sent news without asking; a further one is answered 503."""
+    stream_interval: Span = Duration(2_000)
+    """Time between two pieces of news. One snapshot is taken for all viewers, and none while
+    nobody looks."""
+    decisions: Annotated[int, Meta(ge=0, le=1_000)] = 0
+    """How many of the last decisions the status page shows, with why and how they were taken:
+    a sample of at most three of each batch. 0 keeps none. Keys and event ids are shown as
+    hashes."""
+    decision_fields: list[str] = []
+    """Features whose values are shown with them; the others never are."""
     ready_needs_kafka: bool = True
     """Whether `/readyz` fails while Kafka is away. Switch it off beside a model service: a pod
     is ready only when all its containers are, and Kafka's trouble must not take the service

@@ -17,6 +17,7 @@ from sidecar import __version__
 from sidecar.clock import Clock
 from sidecar.events import REASON_NAMES, SOURCE_NAMES, DecisionBatch, Reason, Rejection
 from sidecar.telemetry import catalogue, labels
+from sidecar.telemetry.history import Totals
 from sidecar.telemetry.labels import known_series
 from sidecar.telemetry.rates import MinuteTally, ratio
 from sidecar.telemetry.scrape import (
@@ -303,6 +304,17 @@ class Metrics:
             reject_ratio=ratio(
                 sum(rejections.values()), sum(self._settled.minute(now_s).values())
             ),
+        )
+
+    def totals(self) -> Totals:
+        """Give what was counted since the start, for the history of the status page."""
+        rejected = self._board.totals(catalogue.RECORDS_REJECTED, "reason")
+        return Totals(
+            decisions=self._board.totals(catalogue.DECISIONS, "source"),
+            rejections=sum(rejected.values()),
+            ages=self._board.buckets(catalogue.EVENT_AGE),
+            age_bounds=catalogue.EVENT_AGE.buckets,
+            loop_lag_seconds=self._board.value(catalogue.LOOP_LAG) or 0.0,
         )
 
     @property

@@ -6,7 +6,7 @@ library's work: everything here gives it metric families.
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
 
 import numpy as np
@@ -91,6 +91,10 @@ class Histogram:
             counts[bucket] += added
         self._sums[labels] += float(values.sum())
 
+    def counts(self, labels: Labels) -> Sequence[int]:
+        """Give how many values each bucket holds, and behind them those above all bounds."""
+        return tuple(self._counts[labels])
+
     def family(self) -> Metric:
         """Give what is exposed."""
         metric = HistogramMetricFamily(
@@ -145,6 +149,10 @@ class Board:
     def value(self, spec: Spec, *labels: str) -> float | None:
         """Give a counter or gauge; None when it has no series yet."""
         return self._numbers[spec].get(labels)
+
+    def buckets(self, spec: Spec, *labels: str) -> Sequence[int]:
+        """Give how many values each bucket of a histogram holds."""
+        return self._histograms[spec].counts(labels)
 
     def totals(self, spec: Spec, label: str) -> dict[str, int]:
         """Sum a counter by one of its labels, leaving out what is 0."""

@@ -4,13 +4,15 @@
 added, never renamed.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Literal, NamedTuple, Protocol
 
 from msgspec import Struct
 
 from sidecar.monitors.quality_snapshot import QualitySnapshot
 from sidecar.monitors.snapshot import MonitorSnapshot
+from sidecar.telemetry.decisions import DecisionsView
+from sidecar.telemetry.history import HistoryView
 
 StateName = Literal["starting", "ready", "degraded", "blocked", "draining", "stopped"]
 
@@ -22,6 +24,26 @@ class Cause(Struct, frozen=True):
     """A short word of a closed list."""
     message: str
     """For people."""
+
+
+class ProbeView(Struct, frozen=True):
+    """The JSON that a probe answers with."""
+
+    ok: bool
+    reasons: tuple[Cause, ...]
+    """Why not; empty when it is well."""
+
+
+class Problem(Struct, frozen=True, kw_only=True):
+    """Why a request is refused: problem details, RFC 9457."""
+
+    type: str = "about:blank"
+    title: str
+    """Name of the status code."""
+    status: int
+    """The status code."""
+    detail: str
+    """What is wrong with this request, and how to mend it."""
 
 
 class Verdict(NamedTuple):
@@ -131,14 +153,23 @@ class StatusView(Struct, frozen=True, kw_only=True):
     @property
     def lag_records(self) -> int | None:
         """Records waiting in all assigned partitions; None when it is known of none."""
-        known = [view.lag_records for view in self.partitions if view.lag_records is not None]
-        return sum(known) if known else None
+        return lag_records(self.partitions)
 
     @property
     def lag_seconds(self) -> float | None:
         """Lag of the partition that is furthest behind; None when it is known of none."""
-        known = [view.lag_seconds for view in self.partitions if view.lag_seconds is not None]
-        return max(known, default=None)
+        return lag_seconds(self.partitions)
+
+
+def lag_records(partitions: Iterable[PartitionView]) -> int | None:
+    """Give the records waiting in all of them; None when it is known of none."""
+    known = [view.lag_records for view in partitions if view.lag_records is not None]
+    return sum(known) if known else None
+
+
+def lag_seconds(partitions: Iterable[PartitionView]) -> float | None:
+    """Give the lag of the one that is furthest behind; None when it is known of none."""
+    return max((v.lag_seconds for v in partitions if v.lag_seconds is not None), default=None)
 
 
 def _age_s(now_ms: int, then_ms: int | None) -> float | None:
@@ -162,6 +193,14 @@ class Surface(Protocol):
 
     def status(self) -> StatusView:
         """Give the state of everything."""
+        ...
+
+    def history(self, since_ms: int) -> HistoryView:
+        """Give the samples of the last hour that are younger than a moment."""
+        ...
+
+    def decisions(self) -> DecisionsView:
+        """Give the last decisions, newest first."""
         ...
 
     def exposition(self, accept: str) -> Exposition:
