@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import pytest
 
-_FLAGS = (
+FLAGS = (
     "--headless=new",
     "--no-sandbox",
     "--disable-gpu",
@@ -96,5 +96,5 @@ def corner(url: str, *flags: str) -> tuple[int, ...]:
 
 
 def _run(profile: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
-    command = (chromium(), *_FLAGS, f"--user-data-dir={profile}", *arguments)
+    command = (chromium(), *FLAGS, f"--user-data-dir={profile}", *arguments)
     return subprocess.run(command, capture_output=True, check=True, timeout=_LIMIT_S)

@@ -372,7 +372,8 @@ def history(samples: int = 720) -> History:
     for at in range(samples + 1):
         away = 400 <= at < 460
         counts.update({"model": 0 if away else 5_000, "rule": 5_400 if away else 400})
-        ages[at % 3] += 5_000
+        ages[0] += 4_800
+        ages[1 + away] += 200
         totals = Totals(dict(counts), at * 20, tuple(ages), bounds, 0.004)
         lag = 200 + abs(at - 430) * 3
         made.add(at * 5.0, NOW_MS - (samples - at) * 5_000, totals, lag, lag / 1_000)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from sidecar.adapters.charts import distribution, largest_change
+from sidecar.adapters.choice import Choice
 from sidecar.adapters.markup import Html, element, join
 from sidecar.adapters.phrases import UNKNOWN, count, instant, measure, share
 from sidecar.adapters.tables import body_rows, head_row, numeric
@@ -21,8 +22,16 @@ def chosen_window(view: StatusView, name: str | None) -> WindowSnapshot | None:
     return next(named, None) or next(ready, None) or next(iter(windows), None)
 
 
-def drift_section(view: StatusView, shown: WindowSnapshot | None) -> Html:
-    """Give the section on drift in one window: features by severity, then the answers."""
+def drift_section(
+    view: StatusView, shown: WindowSnapshot | None, subject: str | None = None
+) -> Html:
+    """Give the section on drift in one window: features by severity, then the answers.
+
+    Args:
+        view: What to show.
+        shown: The window.
+        subject: Name of the feature or answer that has a section of its own.
+    """
     if view.monitors is None or shown is None:
         none = element("p", "The monitors have seen no events yet.", class_="none")
         return element("section", element("h2", "Drift"), none)
@@ -41,13 +50,13 @@ def drift_section(view: StatusView, shown: WindowSnapshot | None) -> Html:
         "section",
         element("h2", "Drift"),
         _episodes(view.monitors.episodes),
-        _tabs(view.monitors.windows, shown),
+        _tabs(view.monitors.windows, shown, subject),
         element(
             "p",
             f"{verdict} {_span(shown)}",
             class_="note",
         ),
-        _subjects(features, answers),
+        _subjects(features, answers, Choice(shown.window, subject)),
     )
 
 
@@ -81,13 +90,16 @@ def _span(window: WindowSnapshot) -> str:
     return f"{count(window.records)} records, event time {span}."
 
 
-def _tabs(windows: Iterable[WindowSnapshot], shown: WindowSnapshot) -> Html:
+def _tabs(
+    windows: Iterable[WindowSnapshot], shown: WindowSnapshot, subject: str | None
+) -> Html:
     links = [
         element(
             "a",
             window.window,
             element("small", count(window.records) if window.ready else "not ready"),
-            href=f"?window={window.window}",
+            href=Choice(window.window, subject).address(),
+            data_choice="window",
             aria_current="page" if window is shown else None,
         )
         for window in windows
@@ -95,7 +107,9 @@ def _tabs(windows: Iterable[WindowSnapshot], shown: WindowSnapshot) -> Html:
     return element("nav", *links, aria_label="Windows")
 
 
-def _subjects(features: list[SubjectDrift], answers: list[SubjectDrift]) -> Html:
+def _subjects(
+    features: list[SubjectDrift], answers: list[SubjectDrift], choice: Choice
+) -> Html:
     head = head_row(
         ("Feature", ""),
         ("State", ""),
@@ -113,8 +127,10 @@ def _subjects(features: list[SubjectDrift], answers: list[SubjectDrift]) -> Html
     table = element(
         "table",
         head,
-        body_rows(_subject(feature) for feature in shown),
-        body_rows([_group("Answers"), *map(_subject, answers)]) if answers else None,
+        body_rows(_subject(feature, choice) for feature in shown),
+        body_rows([_group("Answers"), *(_subject(each, choice) for each in answers)])
+        if answers
+        else None,
         class_="subjects",
     )
     more = len(features) - len(shown)
@@ -130,7 +146,7 @@ def _group(title: str) -> Html:
     return element("tr", heading, class_="group")
 
 
-def _subject(drift: SubjectDrift) -> Html:
+def _subject(drift: SubjectDrift, choice: Choice) -> Html:
     psi, js, ks = (drift.score(method) for method in ("psi", "js", "ks"))
     if psi is None:
         sign, word = "○", "no verdict"
@@ -140,7 +156,7 @@ def _subject(drift: SubjectDrift) -> Html:
     missing = element("span", share(drift.missing_ratio), " ", usual)
     return element(
         "tr",
-        element("th", drift.name, scope="row"),
+        element("th", _link(drift.name, choice), scope="row"),
         element(
             "td",
             element("span", element("span", sign, aria_hidden="true"), f" {word}"),
@@ -164,6 +180,16 @@ def _subject(drift: SubjectDrift) -> Html:
         numeric(share(drift.unseen_ratio), "Unseen"),
         numeric(share(drift.out_of_range_ratio), "Out of range"),
         numeric(count(drift.records), "Records"),
+    )
+
+
+def _link(name: str, choice: Choice) -> Html:
+    return element(
+        "a",
+        name,
+        href=choice._replace(feature=name).address(),
+        data_choice="feature",
+        aria_current="true" if name == choice.feature else None,
     )
 
 

@@ -7,31 +7,36 @@ the API may ask for a bearer token.
 import asyncio
 import os
 import socket
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from hmac import compare_digest
-from importlib.resources import files
 from typing import NamedTuple
 
-import msgspec
 import uvicorn
 from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import Response
 from starlette.routing import Route
 
-from sidecar.adapters.status_page import render
+from sidecar.adapters.answers import PROBLEMS, guard
+from sidecar.adapters.live import Live
+from sidecar.adapters.routes import (
+    Snapshot,
+    api_routes,
+    file_routes,
+    metrics_route,
+    page_routes,
+    probe_routes,
+)
 from sidecar.config.settings import HttpSettings
 from sidecar.config.values import Address
 from sidecar.errors import Finding, UserError
-from sidecar.telemetry.status import Surface, Verdict
+from sidecar.telemetry.status import Surface
 
-# Everything is forbidden but our own style sheet: no script can run, whatever a label says.
+# Everything is forbidden but our own files and answers: no other script can run, whatever a
+# label says, and nothing leaves the browser.
 _HEADERS = [
     (
         "content-security-policy",
-        "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; "
-        "frame-ancestors 'none'",
+        "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     ),
     ("x-content-type-options", "nosniff"),
     ("referrer-policy", "no-referrer"),
@@ -40,7 +45,6 @@ _HEADERS = [
 # Bounds the memory that clients can hold; a scraper and the probes need three or four.
 _MAX_CONNECTIONS = 256
 _BACKLOG = 128
-_REFRESH_S = 5
 
 
 class Addresses(NamedTuple):
@@ -72,6 +76,11 @@ class HttpServer:
         self._servers: list[_Server] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._addresses: Addresses | None = None
+        self._live = Live(
+            lambda: Snapshot.of(surface),
+            interval_s=settings.stream_interval.seconds,
+            places=settings.stream_clients,
+        )
 
     @property
     def addresses(self) -> Addresses:
@@ -98,9 +107,10 @@ class HttpServer:
             metrics.close()
             raise
         self._addresses = Addresses(_address(metrics), _address(admin))
-        probes = _probes(self._surface)
-        await self._serve(metrics, [*probes, _metrics(self._surface)])
-        await self._serve(admin, [*probes, *_pages(self._surface, token)])
+        surface, probes = self._surface, probe_routes(self._surface)
+        await self._serve(metrics, [*probes, metrics_route(surface)])
+        guarded = (*api_routes(surface, self._live), *page_routes(surface, self._live))
+        await self._serve(admin, [*probes, *guard(guarded, token), *file_routes()])
 
     def _token(self) -> bytes | None:
         """Read the token once; a listener that could not check it must not open."""
@@ -116,7 +126,7 @@ class HttpServer:
         return token
 
     async def _serve(self, listener: socket.socket, routes: Sequence[Route]) -> None:
-        app = Starlette(routes=routes)
+        app = Starlette(routes=routes, exception_handlers=PROBLEMS)
         # `/metrics/` is a mistake worth a 404, not a redirect that hides it.
         app.router.redirect_slashes = False
         server = _Server(
@@ -145,6 +155,7 @@ class HttpServer:
 
     async def close(self, timeout_s: float) -> None:
         """Answer what was asked, then stop. Ends within `timeout_s`."""
+        self._live.close()
         for server in self._servers:
             server.should_exit = True
         if self._tasks:
@@ -203,77 +214,3 @@ def _words(error: OSError) -> str:
 def _address(listener: socket.socket) -> Address:
     host, port = listener.getsockname()[:2]
     return Address(str(host), int(port))
-
-
-# --- routes --------------------------------------------------------------------------------
-
-
-def _probes(surface: Surface) -> list[Route]:
-    return [
-        _probe("/livez", surface.live),
-        _probe("/healthz", surface.live),
-        _probe("/readyz", surface.ready),
-        _probe("/startupz", surface.started),
-    ]
-
-
-def _probe(path: str, ask: Callable[[], Verdict]) -> Route:
-    async def answer(_request: Request) -> Response:
-        verdict = ask()
-        return _json({"ok": verdict.ok, "reasons": verdict.causes}, 200 if verdict.ok else 503)
-
-    return Route(path, answer)
-
-
-def _metrics(surface: Surface) -> Route:
-    async def answer(request: Request) -> Response:
-        found = surface.exposition(request.headers.get("accept", ""))
-        body = await asyncio.to_thread(found.write)
-        return Response(body, headers={"content-type": found.content_type})
-
-    return Route("/metrics", answer)
-
-
-_Endpoint = Callable[[Request], Awaitable[Response]]
-
-
-def _guarded(endpoint: _Endpoint, token: bytes | None) -> _Endpoint:
-    """Answer only who knows the token, when there is one."""
-
-    async def answer(request: Request) -> Response:
-        scheme, _, shown = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() == "bearer" and compare_digest(shown.strip().encode(), token or b""):
-            return await endpoint(request)
-        challenge = {"www-authenticate": 'Bearer realm="sidecar"'}
-        return Response("a bearer token is needed", 401, challenge, "text/plain")
-
-    return endpoint if token is None else answer
-
-
-def _pages(surface: Surface, token: bytes | None) -> list[Route]:
-    style = files("sidecar.adapters").joinpath("status.css").read_bytes()
-
-    async def page(request: Request) -> Response:
-        still = request.query_params.get("refresh") == "off"
-        html = render(
-            surface.status(),
-            window=request.query_params.get("window"),
-            refresh_s=None if still else _REFRESH_S,
-        )
-        return Response(html, media_type="text/html")
-
-    async def sheet(_request: Request) -> Response:
-        return Response(style, media_type="text/css")
-
-    async def status(_request: Request) -> Response:
-        return _json(surface.status(), 200)
-
-    return [
-        Route("/", _guarded(page, token)),
-        Route("/status.css", sheet),
-        Route("/api/v1/status", _guarded(status, token)),
-    ]
-
-
-def _json(body: object, code: int) -> Response:
-    return Response(msgspec.json.encode(body), code, media_type="application/json")

@@ -3,12 +3,16 @@
 from collections.abc import Mapping
 
 from sidecar.adapters.charts import bar
+from sidecar.adapters.choice import Choice
+from sidecar.adapters.decisions_section import decisions_section
 from sidecar.adapters.drift_section import chosen_window, drift_section
 from sidecar.adapters.markup import Child, Html, element, join
 from sidecar.adapters.phrases import UNKNOWN, count, instant, rate, share, span
 from sidecar.adapters.quality_section import quality_parts
+from sidecar.adapters.subject_section import chosen_subject, subject_section
 from sidecar.adapters.tables import body_rows, head_row, numeric
 from sidecar.monitors.snapshot import WindowSnapshot
+from sidecar.telemetry.decisions import NO_DECISIONS, DecisionsView
 from sidecar.telemetry.status import PartitionView, StatusView
 
 # A sign, a word and a sentence for each state: colour never says anything alone.
@@ -24,38 +28,114 @@ _SOURCES = ("model", "upstream", "rule", "cache", "default")
 _MOST_ROWS = 200
 
 
-def render(view: StatusView, *, window: str | None, refresh_s: int | None) -> str:
+def render(
+    view: StatusView,
+    *,
+    choice: Choice = Choice(),  # noqa: B008  it is immutable
+    decisions: DecisionsView = NO_DECISIONS,
+    refresh_s: int | None,
+) -> str:
     """Give the whole page.
 
     Args:
         view: What to show.
-        window: The rolling window to show; the shortest that is ready when absent or unknown.
-        refresh_s: Seconds until the browser asks again; None for a page that stands still.
+        choice: The rolling window to show, the shortest that is ready when absent or unknown;
+            and the feature to show beside its reference, the one that changed most likewise.
+        decisions: The last decisions.
+        refresh_s: Seconds until a browser without script asks again; None for a page that
+            stands still.
     """
-    shown = chosen_window(view, window)
+    found = parts(view, choice=choice, decisions=decisions, refresh_s=refresh_s)
+    boxes = {name: element("div", part, id=name) for name, part in found.items()}
+    foot = boxes.pop("foot")
+    top = boxes.pop("top")
+    names = list(boxes)
+    charts_at = names.index("flow")
     body = join(
-        _header(view),
+        element("header", top, element("p", id="news", role="status", class_="note")),
         element(
             "main",
-            _reasons(view),
-            _tiles(view),
-            _flow(view),
-            drift_section(view, shown),
-            _quality(view, shown),
-            _kafka(view),
+            *(boxes[name] for name in names[:charts_at]),
+            _charts(),
+            *(boxes[name] for name in names[charts_at:]),
         ),
-        _footer(view, shown, refresh_s),
+        element("footer", foot),
     )
-    head = element(
+    # With the attribute the script follows; without, the page stands still.
+    whole = element("body", body, data_live=bool(refresh_s))
+    return f"<!doctype html>{element('html', _head(view, refresh_s), whole, lang='en')}"
+
+
+def _head(view: StatusView, refresh_s: int | None) -> Html:
+    again = element("meta", http_equiv="refresh", content=refresh_s) if refresh_s else None
+    return element(
         "head",
         element("meta", charset="utf-8"),
         element("meta", name="viewport", content="width=device-width, initial-scale=1"),
         element("meta", name="color-scheme", content="light dark"),
-        element("meta", http_equiv="refresh", content=refresh_s) if refresh_s else None,
-        element("title", f"{view.name}: {view.state}"),
+        element("noscript", again) if again else None,
+        element("title", title(view)),
+        element("link", rel="stylesheet", href="static/uPlot.min.css"),
         element("link", rel="stylesheet", href="status.css"),
+        element("script", src="static/uPlot.iife.min.js", defer=True),
+        element("script", src="static/status.js", defer=True),
     )
-    return f"<!doctype html>{element('html', head, element('body', body), lang='en')}"
+
+
+def title(view: StatusView) -> str:
+    """Give the title of the page."""
+    return f"{view.name}: {view.state}"
+
+
+def parts(
+    view: StatusView, *, choice: Choice, decisions: DecisionsView, refresh_s: int | None
+) -> dict[str, Html | None]:
+    """Give what changes on the page, by the id of its place; see `render`."""
+    shown = chosen_window(view, choice.window)
+    subject = chosen_subject(shown, choice.feature)
+    named = None if subject is None else subject.name
+    window = None if shown is None else shown.window
+    one = None if shown is None or subject is None else subject_section(shown, subject)
+    return {
+        "top": _header(view),
+        "why": _reasons(view),
+        "tiles": _tiles(view),
+        "flow": _flow(view),
+        "drift": drift_section(view, shown, named),
+        "subject": one,
+        "quality": _quality(view, shown),
+        "decisions": decisions_section(decisions),
+        "kafka": _kafka(view),
+        "foot": _footer(view, Choice(window, choice.feature), refresh_s),
+    }
+
+
+# Titles and units of the charts; the script knows which columns of the history they show.
+_CHARTS = {
+    "throughput": "Decisions per second, by source",
+    "lag": "Lag, records",
+    "shares": "Fallback and reject share",
+    "age": "Event age when decided, seconds",
+    "loop": "Event loop lag, seconds",
+}
+
+
+def _charts() -> Html:
+    figures = [
+        element(
+            "figure",
+            element("figcaption", text, id=f"chart-{name}-title"),
+            element("div", data_chart=name, role="img", aria_labelledby=f"chart-{name}-title"),
+        )
+        for name, text in _CHARTS.items()
+    ]
+    return element(
+        "section",
+        element("h2", "Over time"),
+        element("noscript", element("p", "Charts over time need script.", class_="none")),
+        element("div", *figures, class_="charts"),
+        id="charts",
+    )
 
 
 # --- top -----------------------------------------------------------------------------------
@@ -64,8 +144,7 @@ def render(view: StatusView, *, window: str | None, refresh_s: int | None) -> st
 def _header(view: StatusView) -> Html:
     sign, sentence = _STATES[view.state]
     model = view.model
-    return element(
-        "header",
+    return join(
         element(
             "div",
             element("h1", view.name),
@@ -173,7 +252,8 @@ def _counts(
         for name, number in total.items()
     ]
     head = head_row((label, ""), ("", "wide"), ("Share", "num"), ("Last minute", "num"), _TOTAL)
-    return element("section", element("h2", title), element("table", head, body_rows(rows)))
+    table = element("div", element("table", head, body_rows(rows)), class_="scroll")
+    return element("section", element("h2", title), table)
 
 
 _TOTAL = ("Since start", "num")
@@ -226,16 +306,14 @@ def _offset(offset: int | None) -> str:
     return UNKNOWN if offset is None else str(offset)
 
 
-def _footer(view: StatusView, shown: WindowSnapshot | None, refresh_s: int | None) -> Html:
-    at = f"window={shown.window}" if shown else ""
+def _footer(view: StatusView, choice: Choice, refresh_s: int | None) -> Html:
     switch = (
-        element("a", "Stand still", href=f"?{at}&refresh=off")
+        element("a", "Stand still", href=choice.address(refresh="off"))
         if refresh_s
-        else element("a", "Follow", href=f"?{at}")
+        else element("a", "Follow", href=choice.address())
     )
-    every = f", again every {refresh_s} s" if refresh_s else ", standing still"
-    return element(
-        "footer",
-        element("p", f"As of {instant(view.now_ms)}{every}. sidecar {view.version}"),
+    still = "" if refresh_s else ", standing still"
+    return join(
+        element("p", f"As of {instant(view.now_ms)}{still}. sidecar {view.version}"),
         element("p", switch, " ", element("a", "JSON", href="api/v1/status")),
     )

@@ -1,4 +1,4 @@
-"""`sidecar schema`: the schemas of records and config, and the AsyncAPI of the topics."""
+"""`sidecar schema`: the schemas of records and config, and what describes topics and API."""
 
 import functools
 import json
@@ -12,6 +12,7 @@ from sidecar.cli.choice import Choice
 from sidecar.pipeline.asyncapi import asyncapi, asyncapi_text
 from sidecar.pipeline.schemas import NAMES, Schema, schema_text
 from sidecar.pipeline.schemas import schema as json_schema
+from sidecar.telemetry.openapi import openapi, openapi_text
 
 
 class Document(NamedTuple):
@@ -32,6 +33,7 @@ DOCUMENTS: Mapping[str, Document] = {
         for name in NAMES
     },
     "asyncapi": Document("asyncapi.yaml", asyncapi, asyncapi_text),
+    "openapi": Document("openapi.json", openapi, openapi_text),
 }
 """By name; the file is that of `--write`."""
 
@@ -47,7 +49,8 @@ DOCUMENTS: Mapping[str, Document] = {
 def schema(name: str | None, folder: Path | None) -> None:
     """Print the JSON Schema of a record, of the config or of its tests.
 
-    `asyncapi` is the AsyncAPI 3 document of the topics, in YAML. Without NAME prints all of
+    `asyncapi` is the AsyncAPI 3 document of the topics, in YAML; `openapi` is the OpenAPI 3.1
+    document of the HTTP API. Without NAME prints all of
     them, as one JSON object by name.
 
     Example: sidecar schema config

@@ -30,6 +30,8 @@ class HistoryView(Struct, frozen=True, kw_only=True):
 
     step_seconds: float
     """Time from one sample to the next."""
+    length_seconds: float
+    """How far back samples are kept."""
     time_ms: list[int]
     """End of each step, Unix milliseconds, UTC. The other columns are as long."""
     decisions_per_second: dict[str, list[float]]
@@ -120,6 +122,7 @@ class History:
         kept = [sample for sample in self._samples if sample.time_ms > since_ms]
         return HistoryView(
             step_seconds=self._step_s,
+            length_seconds=self._step_s * (self._samples.maxlen or 0),
             time_ms=[each.time_ms for each in kept],
             decisions_per_second={
                 name: [each.decisions[at] for each in kept]

@@ -40,7 +40,9 @@ def test_the_feature_table_is_there_and_nothing_is_refused(
 ) -> None:
     page = shown(preferences)
 
-    rows = re.findall(r'<th scope="row">([^<]+)</th><td class="verdict (\w+)"', page.html)
+    rows = re.findall(
+        r'<th scope="row"><a[^>]*>([^<]+)</a></th><td class="verdict (\w+)"', page.html
+    )
     assert rows[:3] == [("amount", "drifting"), ("country", "drifting"), ("age", "steady")]
     assert page.html.count('<rect class="cur"') > 20
     # The browser says here what the content security policy kept from the page.

@@ -6,10 +6,19 @@ from html.parser import HTMLParser
 import pytest
 from msgspec.structs import replace
 
+from sidecar.adapters.choice import Choice
 from sidecar.adapters.status_page import render
 from sidecar.monitors.snapshot import MonitorSnapshot
 from sidecar.telemetry.status import Cause, StateName, StatusView
-from tests.telemetry_samples import MODEL, NOW_MS, monitors, status, subject, window
+from tests.telemetry_samples import (
+    MODEL,
+    NOW_MS,
+    last_decisions,
+    monitors,
+    status,
+    subject,
+    window,
+)
 
 HOSTILE = "\"><script>alert(1)</script><img src=x onerror='x'>&"
 
@@ -46,7 +55,7 @@ class Outline(HTMLParser):
 
 
 def page(view: StatusView, *, window: str | None = None, refresh_s: int | None = 5) -> Outline:
-    outline = Outline(render(view, window=window, refresh_s=refresh_s))
+    outline = Outline(render(view, choice=Choice(window), refresh_s=refresh_s))
     assert outline.open == []
     return outline
 
@@ -103,12 +112,13 @@ def test_the_shortest_ready_window_is_shown_unless_another_is_asked_for() -> Non
         )
     )
 
-    html = render(view, window=None, refresh_s=5)
-    asked = render(view, window="5m", refresh_s=5)
-    unknown = render(view, window="nonsense", refresh_s=5)
+    html = render(view, refresh_s=5)
+    asked = render(view, choice=Choice("5m"), refresh_s=5)
+    unknown = render(view, choice=Choice("nonsense"), refresh_s=5)
 
-    assert re.findall(r'<a href="(\S+)" aria-current', html) == ["?window=1h"]
-    assert re.findall(r'<a href="(\S+)" aria-current', asked) == ["?window=5m"]
+    current = r'<a href="([^"&]+)\S*" data-choice="window" aria-current="page"'
+    assert re.findall(current, html) == ["?window=1h"]
+    assert re.findall(current, asked) == ["?window=5m"]
     assert unknown == html
 
 
@@ -173,16 +183,80 @@ def test_nothing_that_comes_from_outside_becomes_markup() -> None:
     outline = page(view)
 
     assert set(outline.tags) <= set(plain.tags)
-    assert {"script", "img"} & set(outline.tags) == set()
+    assert outline.tags.count("script") == plain.tags.count("script") == 2
+    assert "img" not in outline.tags
     assert HOSTILE in outline.text
 
 
-def test_the_page_needs_nothing_but_its_own_style_sheet() -> None:
-    html = render(status(), window=None, refresh_s=5)
+def test_the_page_needs_nothing_but_its_own_files() -> None:
+    html = render(status(), refresh_s=5)
 
-    assert re.findall(r'(?:src|href)="([^"?]+)', html) == ["status.css", "api/v1/status"]
+    assert re.findall(r'(?:src|href)="([^"?]+)', html) == [
+        "static/uPlot.min.css",
+        "status.css",
+        "static/uPlot.iife.min.js",
+        "static/status.js",
+        "api/v1/status",
+    ]
     assert "style=" not in html
-    assert "<script" not in html
+    assert re.findall(r"<script[^>]*>(.*?)</script>", html) == ["", ""]
+
+
+def test_without_script_the_page_loads_itself_anew_and_with_it_it_does_not() -> None:
+    html = render(status(), refresh_s=5)
+    still = render(status(), refresh_s=None)
+
+    assert '<noscript><meta http-equiv="refresh" content="5"></noscript>' in html
+    assert " data-live" in html
+    assert "refresh" not in still.replace("refresh=off", "")
+    assert "data-live" not in still
+
+
+def test_a_feature_stands_beside_its_reference() -> None:
+    chosen = Outline(render(status(), choice=Choice("5m", "country"), refresh_s=5))
+    rows = {row[0]: row[2:] for row in chosen.rows if len(row) == 4}
+
+    assert "country: reference and 5m" in chosen.text
+    assert rows["DE"] == ["50.0 %", "42.0 %"]
+    assert "unseen 2.4 %" in chosen.text
+
+
+def test_the_feature_that_changed_most_is_shown_unless_another_is_asked_for() -> None:
+    assert "amount: reference and 5m" in page(status()).text
+    unknown = Outline(render(status(), choice=Choice("5m", "nonsense"), refresh_s=5))
+    assert "amount: reference and 5m" in unknown.text
+
+
+def test_every_window_and_feature_is_a_link_that_keeps_the_other_choice() -> None:
+    html = render(status(), choice=Choice("5m", "country"), refresh_s=5)
+
+    links = re.findall(r'href="(\?window=[^"]+)" data-choice=', html)
+    assert "?window=1h&amp;feature=country" in links
+    assert "?window=5m&amp;feature=age" in links
+
+
+# --- decisions -----------------------------------------------------------------------------
+
+
+def test_decisions_that_are_off_say_how_to_switch_them_on() -> None:
+    assert "Off. http.decisions keeps the last ones." in page(status()).text
+
+
+def test_a_decision_is_followed_from_the_record_to_its_acknowledgement() -> None:
+    outline = Outline(render(status(), decisions=last_decisions(), refresh_s=5))
+
+    assert outline.open == []
+    for words in (
+        "Receivedcredit.events, partition 0, offset 120298, ",
+        "Checkedno faults",
+        "Featuresamount = 812.5, country = DE",
+        "Scoredno, score 0.93, confidence 0.61, below 0.8",
+        "Decidedreview by rule, because low_confidence, rule large-amount",
+        "Refusedby decode: missing_field. `id` is missing",
+    ):
+        assert words in outline.text
+    stages = [row[0] for row in outline.rows if row[-1].endswith(" ms")]
+    assert stages[:4] == ["decode", "score", "encode", "settle"]
 
 
 def test_a_window_with_many_features_shows_the_worst_two_hundred() -> None:
