@@ -131,7 +131,7 @@ def _charts() -> Html:
     ]
     return element(
         "section",
-        element("h2", "Over time"),
+        element("h2", "Over time, UTC"),
         element("noscript", element("p", "Charts over time need script.", class_="none")),
         element("div", *figures, class_="charts"),
         id="charts",

@@ -185,7 +185,8 @@ def what_waits_leaves_room(
 def history_is_bounded(history: Duration, history_step: Duration) -> Iterator[Clash]:
     """The history is held in memory and sent to each page that is opened."""
     if history.ms > _MOST_SAMPLES * history_step.ms:
-        message = f"`{history}` at a point each `{history_step}` is more than {_MOST_SAMPLES:,}"
+        points = f"{-(-history.ms // history_step.ms):,}"
+        message = f"gives {points} points, and {_MOST_SAMPLES:,} is the most that is kept"
         step = Duration(-(-history.ms // _MOST_SAMPLES))
         yield Clash(".history_step", message, f"write `{step}` or more")
 

@@ -86,31 +86,36 @@
 
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
+  const clock = (seconds) => new Date(seconds * 1000).toISOString().slice(11, 16);
+
+  // The newest values, while the pointer is at no others.
+  const legend = (plot) => {
+    if (plot.cursor.idx == null) plot.setLegend({ idx: plot.data[0].length - 1 });
+  };
+
   const draw = () => {
     for (const place of document.querySelectorAll("[data-chart]")) {
       const [names, words, columns] = CHARTS[place.dataset.chart];
       const data = [past.time_ms.map((ms) => ms / 1000), ...columns(past)];
-      const newest = { idx: data[0].length - 1 };
       const plot = plots.get(place);
       if (plot) {
         plot.setData(data);
-        if (plot.cursor.idx == null) plot.setLegend(newest);
         continue;
       }
       const axis = { stroke: colour("--soft"), grid: { stroke: colour("--line"), width: 1 }, ticks: { stroke: colour("--line") } };
       const series = names.map((label, at) => ({
         label, stroke: colour(COLOURS[at]), width: 2, dash: DASHES[at], points: { show: false }, value: (_, v) => words(v),
       }));
-      const fresh = new uPlot({
+      plots.set(place, new uPlot({
         width: place.clientWidth, height: 170,
         cursor: { drag: { setScale: false } },
+        hooks: { draw: [legend] },
+        tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
         legend: { markers: { width: 3, dash: (_, at) => BORDERS[at - 1] } },
         scales: { y: { range: (_, low, high) => [0, high > 0 ? high * 1.05 : 1] } },
-        axes: [axis, { ...axis, size: 62, values: (_, ticks) => ticks.map(words) }],
+        axes: [{ ...axis, values: (_, ticks) => ticks.map(clock) }, { ...axis, size: 62, values: (_, ticks) => ticks.map(words) }],
         series: [{ value: "{YYYY}-{MM}-{DD} {HH}:{mm}:{ss}" }, ...series],
-      }, data, place);
-      fresh.setLegend(newest);
-      plots.set(place, fresh);
+      }, data, place));
     }
   };
 
