@@ -1,6 +1,6 @@
-"""What viewers of the status page cost: `python -m loadtests.viewers URL PID`.
+"""What viewers of the status page cost a running sidecar: run it with its URL and PID.
 
-Measures the processor time of a running sidecar while nobody, one and five follow its page, and the
+Measures the processor time of that process while nobody, one and five follow its page, and the
 bytes that each is sent.
 """
 

@@ -109,7 +109,7 @@
       plots.set(place, new uPlot({
         width: place.clientWidth, height: 170,
         cursor: { drag: { setScale: false } },
-        hooks: { draw: [legend] },
+        hooks: { draw: [(plot) => requestAnimationFrame(() => legend(plot))] },
         tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
         legend: { markers: { width: 3, dash: (_, at) => BORDERS[at - 1] } },
         scales: { y: { range: (_, low, high) => [0, high > 0 ? high * 1.05 : 1] } },
