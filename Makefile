@@ -5,7 +5,7 @@ BIN := .venv/bin
 LOCK := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url
 INSTALL = $(BIN)/python -m pip install -q --disable-pip-version-check
 
-.PHONY: help demo examples test lint check format docs lock bench bench-latency bench-scenarios bench-kernels bench-drift drift-simulation faults faults-short memory clean
+.PHONY: help demo examples test lint check format docs lock bench bench-latency bench-peers bench-scenarios bench-kernels bench-drift drift-simulation faults faults-short memory clean
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
 
@@ -35,6 +35,9 @@ bench: .venv/dev.done ## the sidecar beside the bare copy loop on a real Kafka, 
 bench-latency: .venv/dev.done ## latency and CPU under an open load, and when idle, about 18 minutes
 	@$(BIN)/python -m loadtests.latency $(ARGS)
 
+bench-peers: .venv/dev.done ## the sidecar beside other tools that do the same job, about 20 minutes
+	@$(BIN)/python -m loadtests.peers $(ARGS)
+
 bench-scenarios: .venv/dev.done ## faults, formats, widths, partitions and two processes, about 15 minutes
 	@$(BIN)/python -m loadtests.scenarios $(ARGS)
 
@@ -57,7 +60,7 @@ memory: .venv/dev.done ## ten million events through one sidecar, and its memory
 	@$(BIN)/python -m loadtests.faults.memory $(ARGS)
 
 lock: .venv/dev.done ## the locked versions anew
-	@$(LOCK) pyproject.toml -o requirements/runtime.txt && $(LOCK) pyproject.toml --extra demo --extra top --group build -c requirements/runtime.txt -o requirements/demo.txt && $(LOCK) pyproject.toml --all-extras --group build --group test --group lint --group docs --group dashboards --group tools -c requirements/runtime.txt -o requirements/dev.txt && sed '/^protobuf==/,/[^\\]$$/d' requirements/runtime.txt | $(LOCK) pyproject.toml --group build --group examples -c - -o requirements/examples.txt && for tool in evidently nannyml river; do $(LOCK) --group pyproject.toml:$$tool --override loadtests/drift/left-out.txt -o loadtests/drift/$$tool.txt || exit 1; done
+	@$(LOCK) pyproject.toml -o requirements/runtime.txt && $(LOCK) pyproject.toml --extra demo --group build -c requirements/runtime.txt -o requirements/demo.txt && $(LOCK) pyproject.toml --all-extras --group build --group test --group lint --group docs --group tools -c requirements/runtime.txt -o requirements/dev.txt && sed '/^protobuf==/,/[^\\]$$/d' requirements/runtime.txt | $(LOCK) pyproject.toml --group build --group examples -c - -o requirements/examples.txt && for tool in evidently nannyml river; do $(LOCK) --group pyproject.toml:$$tool --override loadtests/drift/left-out.txt -o loadtests/drift/$$tool.txt || exit 1; done && for tool in quix faststream bytewax; do $(LOCK) --group pyproject.toml:$$tool -c requirements/runtime.txt -o loadtests/contestants/requirements/$$tool.txt || exit 1; done
 
 clean: ## everything that can be made anew
 	@rm -rf .venv .venv-examples .cache build site

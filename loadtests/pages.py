@@ -12,9 +12,10 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
-from loadtests import report, sizing
+from loadtests import peers, report, sizing
 from loadtests.latency import report as open_load
 from loadtests.latency.report import LatencyReport
+from loadtests.peers import PeersReport
 from loadtests.report import RESULTS, Conditions, Report
 from loadtests.scenarios import report as scenarios
 from loadtests.scenarios.lines import lines
@@ -68,7 +69,8 @@ def _race(folder: Path) -> Block:
     if not found:
         return _not_yet("make bench")
     name, race = found
-    return _shown({"race-cpu": report.picture(race.rounds)}, [], name, race.conditions)
+    pictures = {"race-cpu": report.picture(race.rounds)}
+    return _shown(pictures, report.table(race.rounds), name, race.conditions)
 
 
 def _latency(folder: Path) -> Block:
@@ -91,6 +93,15 @@ def _scenarios(folder: Path) -> Block:
     return _shown(pictures, scenarios.table(runs.rounds, lines()), name, runs.conditions)
 
 
+def _peers(folder: Path) -> Block:
+    found = _newest(folder, "peers-", PeersReport)
+    if not found:
+        return _not_yet("make bench-peers")
+    name, race = found
+    pictures = {"peers-cpu": peers.picture(race.rounds)}
+    return _shown(pictures, peers.table(race.rounds), name, race.conditions)
+
+
 def _sizing(folder: Path) -> Block:
     found = _newest(folder, "scenarios-", ScenarioReport)
     costs = sizing.fit(scenarios.by_features(found[1].rounds)) if found else None
@@ -103,6 +114,7 @@ _BLOCKS: Mapping[str, Callable[[Path], Block]] = {
     "race": _race,
     "latency": _latency,
     "scenarios": _scenarios,
+    "peers": _peers,
     "sizing": _sizing,
 }
 

@@ -4,10 +4,11 @@ import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 
+from loadtests import data
 from loadtests.contestants import Contestant
 from loadtests.processes import ProcessTree, Usage
 from loadtests.scrapes import UNSEEN, Scrape, scrape
@@ -119,6 +120,8 @@ def started(contestant: Contestant, plan: Plan, brokers: str, label: str) -> Ite
         "BENCH_BUNDLE": str(plan.bundle),
         "BENCH_METRICS": str(metrics),
         "BENCH_ADMIN": str(_free_port()),
+        "BENCH_FEATURES": ",".join(data.FEATURES),
+        "BENCH_SCRATCH": str(plan.logs / f"{label}.scratch"),
         **outputs,
         **beside,
         **contestant.environment,
@@ -142,6 +145,7 @@ def run(contestant: Contestant, plan: Plan, brokers: str, label: str) -> Result:
         RunFailedError: With the last lines of what it printed.
     """
     with started(contestant, plan, brokers, label) as running:
+        plan = replace(plan, records=round(plan.records * contestant.share))
         samples = _watch(running, plan)
         code = running.tree.end(30.0)
         written = running.topics.written(running.outputs)

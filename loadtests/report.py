@@ -136,6 +136,12 @@ def markdown(report: Report) -> str:
 
 
 def _summary(rounds: Sequence[Sequence[Result]]) -> list[str]:
+    what = {contestant.name: contestant.what for contestant in CONTESTANTS}
+    return [*table(rounds), "", *(f"* `{name}`: {what[name]}." for name in _names(rounds))]
+
+
+def table(rounds: Sequence[Sequence[Result]]) -> list[str]:
+    """Give a line for each contestant."""
     lines = [
         "| contestant | CPU µs/event, min / median | events/s, median | peak RSS MiB "
         "| throughput per CPU, of `copy` | of `tuned` |",
@@ -150,8 +156,7 @@ def _summary(rounds: Sequence[Sequence[Result]]) -> list[str]:
             f"| `{name}` | {min(cpu):.1f} / {statistics.median(cpu):.1f} | {rate:,.0f} "
             f"| {rss:.0f} | {ratio(rounds, name, 'copy')} | {ratio(rounds, name, 'tuned')} |"
         )
-    what = {contestant.name: contestant.what for contestant in CONTESTANTS}
-    return [*lines, "", *(f"* `{name}`: {what[name]}." for name in _names(rounds))]
+    return lines
 
 
 def ratio(rounds: Sequence[Sequence[Result]], name: str, other: str) -> str:

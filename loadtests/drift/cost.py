@@ -14,7 +14,7 @@ from loadtests.drift import cost_report
 from loadtests.drift.columns import NAMES, REFERENCE_ROWS, WINDOW_ROWS
 from loadtests.drift.contestants import CONTESTANTS, Contestant
 from loadtests.drift.cost_report import Cost, CostReport
-from loadtests.drift.environments import CannotInstallError, python
+from loadtests.environments import CannotInstallError, python
 from loadtests.report import RESULTS, conditions
 
 _ROOT = Path(__file__).parent.parent.parent
@@ -32,6 +32,13 @@ class ContestantFailedError(RuntimeError):
     """A contestant ended; the text is the end of what it said."""
 
 
+def _interpreter(contestant: Contestant) -> str:
+    """Give the Python of a contestant's own environment, made if need be."""
+    named = contestant.requirements
+    wanted = None if named is None else Path(__file__).parent / named
+    return python(f"drift-{contestant.name}", wanted)
+
+
 class Running:
     """A contestant that waits for work."""
 
@@ -39,7 +46,11 @@ class Running:
         """Start it and wait until it has prepared itself."""
         self.name = contestant.name
         self._process = subprocess.Popen(
-            [python(contestant), "-m", f"loadtests.drift.contestants.{contestant.module}"],
+            [
+                _interpreter(contestant),
+                "-m",
+                f"loadtests.drift.contestants.{contestant.module}",
+            ],
             cwd=_ROOT,
             env={**os.environ, **_QUIET},
             stdin=subprocess.PIPE,

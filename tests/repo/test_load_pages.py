@@ -14,7 +14,7 @@ def test_the_page_has_the_newest_figures() -> None:
     again, _ = filled(text)
 
     assert again == text, "run `make docs`"
-    assert text.count("<!-- load: ") == 4
+    assert text.count("<!-- load: ") == 5
 
 
 def test_the_pictures_are_those_of_the_figures() -> None:

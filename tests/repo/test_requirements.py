@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PEERS = ROOT / "loadtests" / "drift"
-PEER_NAMES = ("evidently", "nannyml", "river")
-LOCKS = [
-    *sorted((ROOT / "requirements").glob("*.txt")),
-    *(PEERS / f"{name}.txt" for name in PEER_NAMES),
-]
+LOADTESTS = ROOT / "loadtests"
+PEERS = {
+    **{name: LOADTESTS / "drift" / f"{name}.txt" for name in ("evidently", "nannyml", "river")},
+    **{path.stem: path for path in (LOADTESTS / "contestants" / "requirements").glob("*.txt")},
+}
+LOCKS = [*sorted((ROOT / "requirements").glob("*.txt")), *PEERS.values()]
 
 
 def normal(name: str) -> str:
@@ -49,14 +49,14 @@ def test_every_direct_dependency_is_locked() -> None:
     extras = named(chain(*PROJECT["project"]["optional-dependencies"].values()))
     groups = dict(PROJECT["dependency-groups"])
     examples = named(groups.pop("examples"))
-    peers = {name: named(groups.pop(name)) for name in PEER_NAMES}
+    peers = {name: named(groups.pop(name)) for name in PEERS}
     others = named(chain(*groups.values()))
 
     assert runtime <= locked(ROOT / "requirements" / "runtime.txt")
     assert runtime | extras | others <= locked(ROOT / "requirements" / "dev.txt")
     assert runtime | examples <= locked(ROOT / "requirements" / "examples.txt")
     for name, wanted in peers.items():
-        assert wanted <= locked(PEERS / f"{name}.txt")
+        assert wanted <= locked(PEERS[name])
 
 
 @pytest.mark.parametrize("name", ["demo", "dev", "examples"])
