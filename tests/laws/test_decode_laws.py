@@ -68,6 +68,33 @@ def test_the_neighbours_of_any_record_are_untouched(
     assert kept.features.text == alone.features.text
 
 
+@given(
+    st.sampled_from(list(DECODERS.values())),
+    st.lists(st.just(GOOD) | values | wire_events(gaps=True).map(encoded), max_size=8),
+)
+def test_looking_at_each_closely_gives_what_a_whole_block_gives(
+    of: EventDecoder, given_values: list[bytes | None]
+) -> None:
+    count = len(given_values)
+    headers: list[Any] = [()] * count
+
+    at_once = of.decode(records(*given_values, headers=headers))
+    # A header of one record, whatever it says, has all of its block looked at closely.
+    among = records(*given_values, GOOD, headers=[*headers, (("trace", b"1"),)])
+    closely = of.decode(among)
+
+    kept = closely.events.take(np.flatnonzero(closely.events.rows < count))
+    assert at_once.rejections == [each for each in closely.rejections if each.row < count]
+    assert at_once.tombstones == closely.tombstones
+    assert at_once.events.ids == kept.ids
+    assert at_once.events.rows.tolist() == kept.rows.tolist()
+    assert at_once.events.event_time_ms.tolist() == kept.event_time_ms.tolist()
+    np.testing.assert_array_equal(at_once.events.features.matrix, kept.features.matrix)
+    assert (at_once.events.upstream or [None] * len(kept)) == (
+        kept.upstream or [None] * len(kept)
+    )
+
+
 @given(st.lists(wire_events(gaps=True), max_size=4), st.sampled_from([encoded, packed]))
 def test_decoding_an_encoded_event_gives_it_back(
     wire: list[dict[str, Any]], encode: Any

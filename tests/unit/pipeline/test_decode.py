@@ -121,6 +121,29 @@ def test_a_bad_record_does_not_touch_its_neighbours() -> None:
     assert decoded.tombstones == 1
 
 
+def test_all_that_is_unusual_among_usual_events_is_found() -> None:
+    other = event(prediction={"label": "approve", "model": "another"})
+    deep = encoded(event(extra={"a": {"b": {"c": {"d": {}}}}}))
+    large = encoded(event(note="x" * 900))
+    usual = [encoded(event(id=f"e-{at}")) for at in range(5)]
+    of = decoder(AMOUNT, limits=LimitSettings(max_depth=4, max_record_bytes=ByteSize(800)))
+
+    found = [
+        of.decode(records(*usual[:2], None, odd, *usual[2:], packed(event(id="m"))))
+        for odd in (encoded(other), deep, large)
+    ]
+
+    assert [[each.code for each in one.rejections] for one in found] == [
+        [RejectCode.UNKNOWN_MODEL],
+        [RejectCode.TOO_DEEP],
+        [RejectCode.TOO_LARGE],
+    ]
+    for one in found:
+        assert one.events.rows.tolist() == [0, 1, 4, 5, 6, 7]
+        assert one.events.ids == ["e-0", "e-1", "e-2", "e-3", "e-4", "m"]
+        assert one.tombstones == 1
+
+
 def test_unknown_fields_are_ignored() -> None:
     extra = {"tags": [1, {"deep": [None]}], "features": {**GOOD, "colour": "red"}}
 
