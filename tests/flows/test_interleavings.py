@@ -480,3 +480,20 @@ def test_a_source_that_does_not_say_where_partitions_stand_is_built_anew() -> No
         assert source.starts == 2
 
     once(flow)
+
+
+def test_many_records_bring_a_commit_forward_but_not_more_than_four_a_second() -> None:
+    async def flow() -> None:
+        seldom = {"commit_interval": "1h"}
+        async with running(clock=LoopClock(), delivery=seldom) as sidecar:
+            committed = []
+            for _ in range(3):
+                sidecar.send_amounts(*[95.0] * 6_000)
+                await asyncio.sleep(0.01)
+                committed.append(sidecar.log.committed.get((EVENTS, 0)))
+                await asyncio.sleep(0.29)
+                committed.append(sidecar.log.committed.get((EVENTS, 0)))
+
+        assert committed == [0, 6_000, 6_000, 12_000, 12_000, 18_000]
+
+    once(flow)
