@@ -55,12 +55,9 @@ class Batches:
     def __init__(self) -> None:
         """Load the model."""
         self._session = _session()
-        self._decode = msgspec.json.Decoder(Event).decode
+        self.decode = msgspec.json.Decoder(Event).decode
+        """Decodes one event; one that cannot be decoded ends the program."""
         self._encode = msgspec.json.Encoder().encode
-
-    def decode(self, values: Iterable[bytes]) -> list[Event]:
-        """Decode events; one that cannot be decoded ends the program."""
-        return list(map(self._decode, values))
 
     def matrix(self, events: Sequence[Event]) -> "np.ndarray[Any, Any]":
         """Give the features of events, a row each."""
@@ -111,7 +108,7 @@ class Batches:
 
     def answer(self, values: Sequence[bytes], ids: Iterable[str]) -> Iterable[bytes]:
         """Do all of it."""
-        events = self.decode(values)
+        events = list(map(self.decode, values))
         return self.encode(ids, events, self.score(self.matrix(events)))
 
 

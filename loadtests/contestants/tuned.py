@@ -24,11 +24,12 @@ class Tuned:
 
     async def work(self, records: Sequence[Any]) -> Iterable[bytes]:
         """Give a decision for each record."""
-        events = self._work.decode(record.value for record in records)
+        decode = self._work.decode
+        events = [decode(record.value) for record in records]
         loop = asyncio.get_running_loop()
         matrix = self._work.matrix(events)
         probabilities = await loop.run_in_executor(self._thread, self._work.score, matrix)
-        ids = (f"{record.partition}-{record.offset}" for record in records)
+        ids = [f"{record.partition}-{record.offset}" for record in records]
         return self._work.encode(ids, events, probabilities)
 
 
