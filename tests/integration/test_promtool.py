@@ -6,8 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
 from sidecar.telemetry.metrics import Metrics
+from tests.boards import asked
 from tests.telemetry_samples import busy_metrics, metrics
 
 pytestmark = pytest.mark.promtool
@@ -49,3 +51,21 @@ def test_the_rules_pass(arguments: tuple[str, ...]) -> None:
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert "SUCCESS" in done.stdout
+
+
+def test_the_queries_of_the_dashboards_are_queries(tmp_path: Path) -> None:
+    variables = {"job": ".*", "instance": ".*", "window": "1h", "feature": ".*"}
+    queries = [query.filled(**variables, __rate_interval="1m") for query in asked()]
+    rules = [
+        {"record": f"dashboard:query:number{at}", "expr": expr}
+        for at, expr in enumerate(queries)
+    ]
+    path = tmp_path / "queries.yaml"
+    path.write_text(yaml.safe_dump({"groups": [{"name": "queries", "rules": rules}]}))
+
+    done = subprocess.run(
+        [promtool(), "check", "rules", str(path)], capture_output=True, text=True, timeout=30
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"SUCCESS: {len(queries)} rules found" in done.stdout
