@@ -69,3 +69,20 @@ def test_the_queries_of_the_dashboards_are_queries(tmp_path: Path) -> None:
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"SUCCESS: {len(queries)} rules found" in done.stdout
+
+
+def test_the_config_in_the_docs_is_one(tmp_path: Path) -> None:
+    page = (MONITORING.parents[1] / "docs" / "monitoring.md").read_text(encoding="utf-8")
+    config = page.partition("<!-- prometheus -->\n```yaml\n")[2].partition("```")[0]
+    (tmp_path / "prometheus.yaml").write_text(config)
+    (tmp_path / "rules.yaml").write_bytes((MONITORING / "rules.yaml").read_bytes())
+
+    done = subprocess.run(
+        [promtool(), "check", "config", str(tmp_path / "prometheus.yaml")],
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1 rule files found" in done.stdout
