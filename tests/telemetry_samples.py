@@ -383,8 +383,10 @@ def history(samples: int = 720) -> History:
 def last_decisions() -> DecisionsView:
     """A decision of the model, one of a rule, and a dead letter."""
     stages = (
-        StageView(stage="decode", began_ms=0.0, took_ms=2.5),
-        StageView(stage="score", began_ms=2.6, took_ms=4.0),
+        StageView(stage="decode", began_ms=0.0, took_ms=1.9),
+        StageView(stage="check", began_ms=1.9, took_ms=0.6),
+        StageView(stage="score", began_ms=2.6, took_ms=3.7),
+        StageView(stage="decide", began_ms=6.3, took_ms=0.3),
         StageView(stage="encode", began_ms=6.7, took_ms=1.1),
         StageView(stage="settle", began_ms=7.8, took_ms=3.2),
     )

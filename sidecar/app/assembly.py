@@ -27,10 +27,11 @@ from sidecar.ports import Observer, Scorer
 from sidecar.runtime.observers import Observers
 from sidecar.runtime.scoring import Scoring
 from sidecar.runtime.stages import Stages
-from sidecar.runtime.timed import StageTimes, TimedStages
 from sidecar.telemetry.decisions import NO_DECISIONS, DecisionsView, RecentDecisions
 from sidecar.telemetry.metrics import Metrics
-from sidecar.telemetry.status import ModelView
+from sidecar.telemetry.spans import BatchSpans
+from sidecar.telemetry.status import ModelView, TopicsView
+from sidecar.telemetry.timing import StageTimes
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +51,12 @@ class Assembly:
     decider: Decider
     threshold: float
     """Confidence below which the fallback chain answers."""
-    recent: "Recent | None" = None
+    times: StageTimes
+    """Of the batches in flight."""
+    recent: RecentDecisions | None = None
     """What keeps the last decisions; None when the config asks for none."""
+    spans: BatchSpans | None = None
+    """What makes spans; None when the config names no place for them."""
 
     def drift_snapshot(self) -> MonitorSnapshot | None:
         """Give what the drift monitor says; None when it is switched off."""
@@ -69,15 +74,10 @@ class Assembly:
         """Give the last decisions; none when they are not kept."""
         if self.recent is None:
             return NO_DECISIONS
-        kept = self.recent.decisions
-        return self.observers.read(kept, kept.view) or NO_DECISIONS
+        return self.observers.read(self.recent, self.recent.view) or NO_DECISIONS
 
     def stages(self, scorer: Scorer) -> Stages:
         """Give the stages around a scorer."""
-        stages = self._stages(scorer)
-        return stages if self.recent is None else TimedStages.around(stages, self.recent.times)
-
-    def _stages(self, scorer: Scorer) -> Stages:
         manifest, settings = self.bundle.manifest, self.settings
         checker = Checker(manifest, self.bundle.reference, settings.input)
         return Stages(
@@ -101,8 +101,11 @@ class Assembly:
                 __version__,
                 settings.output,
                 envelope(settings.output, str(settings.name), CONTENT_TYPE),
+                propagate=settings.traces.propagate,
             ),
             metrics=self.metrics,
+            times=self.times,
+            spans=self.spans,
             joiner=(
                 Joiner(manifest, settings.input, settings.limits)
                 if settings.input.format == "kserve"
@@ -111,17 +114,13 @@ class Assembly:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Recent:
-    """The last decisions, and the times of the batches that they come from."""
-
-    decisions: RecentDecisions
-    times: StageTimes
-
-
 def _recent(
-    settings: HttpSettings, manifest: Manifest, threshold: float, clock: Clock
-) -> Recent | None:
+    settings: HttpSettings,
+    manifest: Manifest,
+    threshold: float,
+    clock: Clock,
+    times: StageTimes,
+) -> RecentDecisions | None:
     """Give what keeps the last decisions, if the config asks for it."""
     names = [feature.name for feature in manifest.features]
     unknown = [name for name in settings.decision_fields if name not in names]
@@ -139,16 +138,34 @@ def _recent(
         )
     if not settings.decisions:
         return None
-    times = StageTimes(clock)
     fields = {name: names.index(name) for name in settings.decision_fields}
-    kept = RecentDecisions(
-        clock,
-        kept=settings.decisions,
-        threshold=threshold,
-        fields=fields,
-        stages=times.settled,
+    return RecentDecisions(
+        clock, kept=settings.decisions, threshold=threshold, fields=fields, times=times
     )
-    return Recent(kept, times)
+
+
+def topics_view(settings: SidecarSettings) -> TopicsView:
+    """Give the names of the topics in use."""
+    topics = settings.topics
+    return TopicsView(
+        events=topics.events, decisions=topics.decisions, dead_letters=topics.dead_letters
+    )
+
+
+def _spans(
+    settings: SidecarSettings, model: ModelView, clock: Clock, times: StageTimes
+) -> BatchSpans | None:
+    """Give what makes spans, if the config says where they go."""
+    if settings.traces.endpoint is None:
+        return None
+    return BatchSpans(
+        clock,
+        times,
+        topics=topics_view(settings),
+        group=settings.kafka.group,
+        model=model,
+        links=settings.traces.links,
+    )
 
 
 def assemble(settings: SidecarSettings, clock: Clock) -> Assembly:
@@ -184,8 +201,11 @@ def assemble(settings: SidecarSettings, clock: Clock) -> Assembly:
         digest=manifest.files["model.onnx"],
         task=manifest.model.task.value,
     )
-    recent = _recent(settings.http, manifest, threshold, clock)
-    observers: list[Observer] = [drift, quality, *([recent.decisions] if recent else [])]
+    times = StageTimes(clock)
+    recent = _recent(settings.http, manifest, threshold, clock, times)
+    spans = _spans(settings, model_view, clock, times)
+    wanted: tuple[Observer | None, ...] = (drift, quality, recent, spans)
+    observers = [observer for observer in wanted if observer is not None]
     metrics = Metrics(
         clock,
         topic=settings.topics.events,
@@ -193,6 +213,8 @@ def assemble(settings: SidecarSettings, clock: Clock) -> Assembly:
         rules=rules,
         observers=[observer.name for observer in observers],
     )
+    if spans is not None:
+        metrics.trace_by(spans.trace_of)
     return Assembly(
         settings=settings,
         bundle=bundle,
@@ -205,5 +227,7 @@ def assemble(settings: SidecarSettings, clock: Clock) -> Assembly:
         breaker=CircuitBreaker(settings.breaker),
         decider=decider,
         threshold=threshold,
+        times=times,
         recent=recent,
+        spans=spans,
     )

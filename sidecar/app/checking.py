@@ -13,6 +13,7 @@ from sidecar.adapters.cpu_limit import cpu_limit
 from sidecar.adapters.kafka_doctor import examine
 from sidecar.adapters.memory_limit import memory_limit
 from sidecar.adapters.onnx_scorer import OnnxScorer
+from sidecar.adapters.otlp import missing_trace_packages
 from sidecar.adapters.schema_registry import missing_packages, registry_trouble
 from sidecar.app.checks.check import Check, Severity
 from sidecar.app.checks.cluster import CLUSTER_CHECKS
@@ -110,7 +111,10 @@ class _Desk:
             settings = load_settings(self._path, environ)
         if self._problems:
             return
-        self._run(CONFIG_CHECKS, Plan(settings, cpu_limit(), missing_packages()))
+        self._run(
+            CONFIG_CHECKS,
+            Plan(settings, cpu_limit(), missing_packages(), missing_trace_packages()),
+        )
         if settings.name is not UNSET:
             with self._noting(FIT_FAULT):
                 self._resolved = resolve(settings, str(settings.name), self._path.parent)

@@ -15,8 +15,9 @@ from sidecar.adapters.kafka_source import KafkaSource
 from sidecar.adapters.kafka_state import KafkaStateLog
 from sidecar.adapters.kafka_transactions import KafkaTransactions
 from sidecar.adapters.onnx_scorer import OnnxScorer
-from sidecar.app.assembly import Assembly, assemble
+from sidecar.app.assembly import Assembly, assemble, topics_view
 from sidecar.app.registry import schema_book
+from sidecar.app.tracing import Tracing
 from sidecar.clock import Clock, SystemClock
 from sidecar.config.defaults import transactional_prefix
 from sidecar.config.settings import SidecarSettings
@@ -38,7 +39,6 @@ from sidecar.telemetry.status import (
     Exposition,
     PartitionView,
     StatusView,
-    TopicsView,
     Verdict,
     lag_records,
     lag_seconds,
@@ -77,6 +77,7 @@ class Service:
         self._parts: Assembly = assemble(settings, self._clock)
         self.settings = self._parts.settings
         self._schemas = schema_book(self._parts, os.environ)
+        self._tracing = Tracing(self._parts, os.environ)
         self.health = Health()
         self._began_s = self._clock.monotonic()
         self._since_ms = self._clock.now_ms()
@@ -210,6 +211,7 @@ class Service:
         kafka = self.settings.kafka
         topics = self.settings.topics
         client_id = str(self.settings.name)
+        self._tracing.start()
         source = KafkaSource(
             kafka,
             topics.events,
@@ -244,7 +246,8 @@ class Service:
             return await self._work(worker)
         finally:
             deadline = Deadline(self._clock, _CLOSING_S)
-            await source.close(deadline.at_most(_CLOSING_S * 0.6))
+            leaving = deadline.at_most(_CLOSING_S * 0.6)
+            await asyncio.gather(source.close(leaving), self._tracing.close(leaving))
             await sink.close(max(0.5, deadline.left()))
             if self._schemas is not None:
                 await self._schemas.close()
@@ -359,11 +362,7 @@ class Service:
             now_ms=self._clock.now_ms(),
             model=self._parts.model_view,
             group=self.settings.kafka.group,
-            topics=TopicsView(
-                events=self.settings.topics.events,
-                decisions=self.settings.topics.decisions,
-                dead_letters=self.settings.topics.dead_letters,
-            ),
+            topics=topics_view(self.settings),
             partitions=tuple(self._partitions()),
             rates=metrics.rates(),
             last_decision_ms=metrics.last_decision_ms,

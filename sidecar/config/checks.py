@@ -97,6 +97,19 @@ def registry_files_go_with_https(
         yield Clash(".url", message, "write `https:`, or remove the files")
 
 
+def trace_files_go_with_https(
+    endpoint: str | None,
+    ca_file: Path | None,
+    certificate_file: Path | None,
+    key_file: Path | None,
+) -> Iterator[Clash]:
+    """Files for TLS beside an address in clear mean that somebody expects TLS."""
+    in_clear = endpoint is not None and not endpoint.startswith("https:")
+    if in_clear and (ca_file or certificate_file or key_file):
+        message = "goes in clear, and does not use the files for TLS"
+        yield Clash(".endpoint", message, "write `https:`, or remove the files")
+
+
 def registry_user_and_password_go_together(
     username: str, password: Secret | None
 ) -> Iterator[Clash]:
@@ -211,6 +224,7 @@ CHECKS: Mapping[type[Struct], Sequence[Check]] = {
         certificate_and_key_go_together,
         registry_files_go_with_https,
     ),
+    settings.TraceSettings: (trace_files_go_with_https, certificate_and_key_go_together),
     settings.SaslSettings: (credentials_fit_the_mechanism,),
     settings.TopicSettings: (topics_differ,),
     settings.FallbackSettings: (rules_have_names_of_their_own,),

@@ -506,6 +506,57 @@ class HttpSettings(Settings, frozen=True):
     out."""
 
 
+class HeaderSettings(Settings, frozen=True):
+    """A header of HTTP that goes with every request, such as a key of an API."""
+
+    name: Annotated[str, Meta(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}$", title="a name")]
+    """Its name."""
+    value: Secret
+    """Its value, as `{file: PATH}` or `{env: NAME}`; read when the process starts."""
+
+
+class TraceSettings(Settings, frozen=True):
+    """Where spans go, by OpenTelemetry's protocol over HTTP.
+
+    It needs the extra `traces` of this package when `endpoint` is set.
+    """
+
+    endpoint: (
+        Annotated[
+            str,
+            Meta(
+                pattern=r"^https?://[^\s,@?#]+$",
+                title="`http://host:4318/v1/traces`, without a user",
+            ),
+        ]
+        | None
+    ) = None
+    """Whole URL that spans are posted to; no spans are made when absent."""
+    headers: list[HeaderSettings] = []
+    """Headers that go with each request to it."""
+    ca_file: Path | None = None
+    """PEM of the authority that signed the collector's certificate; the authorities that come
+    with the client when absent."""
+    certificate_file: Path | None = None
+    """PEM of the client's certificate, for mutual TLS."""
+    key_file: Path | None = None
+    """PEM of the client's private key."""
+    ratio: Annotated[float, Meta(ge=0, le=1)] = 1.0
+    """Share of the batches that get spans."""
+    links: Annotated[int, Meta(ge=0, le=1_000)] = 128
+    """Most events that the span of a batch is linked to; refused ones come first, then those
+    that the fallback chain answered."""
+    timeout: Span = Duration(10_000)
+    """Longest time for one request, tries included. The path never waits for it."""
+    interval: Span = Duration(5_000)
+    """Longest time that a span waits to be sent."""
+    queue: Annotated[int, Meta(ge=512, le=1_000_000)] = 2_048
+    """Most spans that wait; what does not fit is left out."""
+    propagate: bool = True
+    """Whether decisions carry the trace context of their events, `traceparent` and
+    `tracestate`, also without an `endpoint`."""
+
+
 class LogSettings(Settings, frozen=True):
     """What is said while running."""
 
@@ -548,5 +599,7 @@ class SidecarSettings(Settings, frozen=True, kw_only=True):
     """Bounds of what one process holds."""
     http: HttpSettings = HttpSettings()
     """The two listeners."""
+    traces: TraceSettings = TraceSettings()
+    """Spans, and the trace context that decisions carry."""
     log: LogSettings = LogSettings()
     """What is said while running."""

@@ -24,6 +24,7 @@ from sidecar.events import (
 )
 from sidecar.pipeline.envelope import CloudEventEnvelope
 from sidecar.pipeline.oip_response import encode_response
+from sidecar.pipeline.trace_context import trace_context
 
 CONTENT_TYPE = "application/json"
 """Of the value of a decision."""
@@ -48,6 +49,8 @@ class Encoder:
         version: str,
         output: OutputSettings | None = None,
         envelope: CloudEventEnvelope | None = None,
+        *,
+        propagate: bool = True,
     ) -> None:
         """Keep what every record says.
 
@@ -58,6 +61,7 @@ class Encoder:
             version: Of this package, for dead letters.
             output: What decisions look like; the default when absent.
             envelope: What decisions come in; dead letters keep what their events came in.
+            propagate: Whether decisions carry a trace context.
         """
         self._model = manifest.name
         self._model_version = manifest.version
@@ -65,16 +69,18 @@ class Encoder:
         self._dead_letters_topic = dead_letters_topic
         self._version = version
         self._envelope = envelope
+        self._propagate = propagate
         as_responses = output is not None and output.format == "oip"
         self._encode: Callable[[Decision], bytes] = (
             encode_response if as_responses else msgspec.json.Encoder().encode
         )
 
-    def decisions(self, batch: DecisionBatch) -> list[OutboundSlice]:
+    def decisions(self, batch: DecisionBatch, context: Headers = ()) -> list[OutboundSlice]:
         """Write decisions.
 
         Args:
             batch: The decisions.
+            context: Trace context for those whose event has none.
 
         Returns:
             One slice per partition that has any. Keys are the events' own; equal decisions of
@@ -82,10 +88,11 @@ class Encoder:
         """
         ids, times = self._ids(batch), _rfc3339(batch.events.event_time_ms)
         values = self._values(batch, ids, times)
-        headers: Sequence[Headers] | None = None
-        if self._envelope is not None:
-            headers = self._envelope.headers(ids, times, batch.events.ids)
         rows = batch.events.rows.tolist()
+        headers: Sequence[Headers] | None = self._contexts(batch, rows, context)
+        if self._envelope is not None:
+            attributes = self._envelope.headers(ids, times, batch.events.ids)
+            headers = attributes if headers is None else list(map(_both, attributes, headers))
         keys: Sequence[bytes | None] = batch.events.records.keys
         if len(rows) < len(keys):
             keys = [keys[row] for row in rows]
@@ -133,6 +140,17 @@ class Encoder:
         return self._slices(records, rejections, stub=True)
 
     # --- decisions ---------------------------------------------------------------------------
+
+    def _contexts(
+        self, batch: DecisionBatch, rows: Sequence[int], context: Headers
+    ) -> list[Headers] | None:
+        """Give the trace context of each decision; None when there is none at all."""
+        if not self._propagate:
+            return None
+        said = batch.events.records.headers
+        if not any(said):
+            return [context] * len(rows) if context else None
+        return [trace_context(said[row]) or context for row in rows]
 
     def _values(
         self, batch: DecisionBatch, ids: Sequence[str], times: Sequence[str]
@@ -237,6 +255,10 @@ class Encoder:
             ]
             for rejection, (offset, time_ms) in zip(rejections, where, strict=True)
         ]
+
+
+def _both(some: Headers, others: Headers) -> Headers:
+    return [*some, *others]
 
 
 def _not_ours(headers: Headers) -> Iterable[tuple[str, bytes | None]]:

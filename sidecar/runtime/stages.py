@@ -1,6 +1,7 @@
 """The pure stages in their order. A live run and a replay go through the same two calls."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from sidecar.events import (
@@ -22,6 +23,8 @@ from sidecar.pipeline.join import Joined, Joiner
 from sidecar.ports import Schemas
 from sidecar.runtime.scoring import Scoring
 from sidecar.telemetry.metrics import Metrics
+from sidecar.telemetry.spans import BatchSpans
+from sidecar.telemetry.timing import StageTimes
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,42 +37,59 @@ class Stages:
     decider: Decider
     encoder: Encoder
     metrics: Metrics
+    times: StageTimes
+    """Of each batch, for those who ask how one went through."""
     joiner: Joiner | None = None
     """In the place of the decoder where an event is made of two records."""
+    spans: BatchSpans | None = None
+    """Of each batch, where they are asked for."""
 
     def decode(self, records: RecordBatch, schemas: Schemas = NO_SCHEMAS) -> Decoded:
         """Turn records into events and rejections; `schemas` are those that they name."""
-        with self.metrics.stage("decode"):
+        self.times.begin(records)
+        with self._stage("decode", records):
             decoded = self.decoder.decode(records, schemas)
-        with self.metrics.stage("check"):
+        with self._stage("check", records):
             return self.checker.check(decoded)
 
     def join(self, joiner: Joiner, records: RecordBatch) -> Joined:
         """Turn records, and those that waited, into events and rejections."""
-        with self.metrics.stage("decode"):
+        self.times.begin(records)
+        with self._stage("decode", records):
             joined = joiner.join(records)
         self.metrics.waiting(joiner.pending)
-        with self.metrics.stage("check"):
+        # What goes on is another batch than what came.
+        self.times.begin(joined.records, self.times.of(records))
+        with self._stage("check", joined.records):
             return replace(joined, decoded=self.checker.check(joined.decoded))
 
     async def decide(self, decoded: Decoded) -> DecisionBatch:
         """Answer every event."""
-        scores = await self.scoring.score(decoded.events)
-        with self.metrics.stage("decide"):
+        records = decoded.events.records
+        # The parts of scoring count in the metrics themselves.
+        with self.times.stage(records, "score"):
+            scores = await self.scoring.score(decoded.events)
+        with self._stage("decide", records):
             return self.decider.decide(decoded.events, scores)
 
     def encode(
         self, decisions: DecisionBatch, rejections: Sequence[Rejection]
     ) -> OutboundBatch:
         """Turn the outcome of a batch into records to send."""
-        with self.metrics.stage("encode"):
-            records = decisions.events.records
+        records = decisions.events.records
+        context = () if self.spans is None else self.spans.begin(decisions, rejections)
+        with self._stage("encode", records):
             return OutboundBatch(
                 (
-                    *self.encoder.decisions(decisions),
+                    *self.encoder.decisions(decisions, context),
                     *self.encoder.dead_letters(records, rejections),
                 )
             )
+
+    @contextmanager
+    def _stage(self, name: str, records: RecordBatch) -> Iterator[None]:
+        with self.metrics.stage(name), self.times.stage(records, name):
+            yield
 
     def refused(self, records: RecordBatch, refusals: Sequence[Refusal]) -> OutboundBatch:
         """Turn decisions that the broker refused into dead letters of their events."""

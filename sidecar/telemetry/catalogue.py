@@ -127,7 +127,8 @@ EVENT_AGE = Spec(
     "Age of each event when its decision was acknowledged: now minus its Kafka timestamp.",
     unit="seconds",
     buckets=_AGE_BUCKETS,
-    use="The latency to promise. Every event counts, not one per batch.",
+    use="The latency to promise. Every event counts, not one per batch. With traces, the "
+    "exemplar of a bucket names the trace of an event in it.",
 )
 STAGE_DURATION = Spec(
     Section.TIME,
@@ -692,6 +693,15 @@ LOG_MESSAGES = Spec(
     labels=("level",),
     unit="lines",
     use="An `error` asks somebody to act.",
+)
+SPANS = Spec(
+    Section.PROCESS,
+    "sidecar_spans_total",
+    Kind.COUNTER,
+    "Spans by what became of them: exported to the collector, failed and lost.",
+    labels=("outcome",),
+    unit="spans",
+    use="`failed` rises while the collector is away. Decisions do not wait for it.",
 )
 SCRAPE_DURATION = Spec(
     Section.PROCESS,

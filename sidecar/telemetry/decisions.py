@@ -6,7 +6,7 @@ unless the config names the feature.
 
 import math
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from hashlib import blake2b
 from itertools import count
 from secrets import token_bytes
@@ -24,6 +24,7 @@ from sidecar.events import (
     Rejection,
     Source,
 )
+from sidecar.telemetry.timing import Mark, StageTimes
 
 # Rows of a batch that are looked through for one that the model did not decide.
 _LOOKED_AT = 256
@@ -34,8 +35,8 @@ class StageView(Struct, frozen=True, kw_only=True):
     """One stage of the batch that the event was in."""
 
     stage: str
-    """`decode`, `score`, `encode` or `settle`. The checks belong to `decode`, the choice of a
-    source to `score`; `settle` ends when the broker acknowledged."""
+    """`decode`, `check`, `score`, `decide`, `encode` or `settle`, which ends when the broker
+    acknowledged."""
     began_ms: float
     """Since the batch was read."""
     took_ms: float
@@ -111,7 +112,7 @@ class RecentDecisions:
         kept: int,
         threshold: float,
         fields: Mapping[str, int],
-        stages: Callable[[RecordBatch], Sequence[StageView]],
+        times: StageTimes,
     ) -> None:
         """Start empty.
 
@@ -120,12 +121,12 @@ class RecentDecisions:
             kept: Most rows that are kept.
             threshold: Confidence below which the fallback chain answers.
             fields: Features whose values are shown, with their column.
-            stages: Gives the times of a batch's stages.
+            times: Has the times of a batch's stages.
         """
         self._clock = clock
         self._threshold = threshold
         self._fields = dict(fields)
-        self._stages = stages
+        self._times = times
         self._ring: deque[DecisionView] = deque(maxlen=kept)
         self._numbers = count(1)
         # Without it, the hash of a short key could be looked up in a table of all keys.
@@ -134,7 +135,7 @@ class RecentDecisions:
     def observe(self, decisions: DecisionBatch, rejections: Sequence[Rejection]) -> None:
         """See a batch whose decisions and dead letters are acknowledged."""
         records = decisions.events.records
-        stages = tuple(self._stages(records))
+        stages = _views(self._times.of(records), self._clock.monotonic())
         now_ms = self._clock.now_ms()
         for at in _positions(decisions):
             self._ring.append(self._decision(decisions, at, now_ms, stages))
@@ -219,6 +220,21 @@ class RecentDecisions:
 
     def _hash(self, text: bytes) -> str:
         return blake2b(text, key=self._salt, digest_size=6).hexdigest()
+
+
+def _views(marks: Sequence[Mark], now_s: float) -> tuple[StageView, ...]:
+    """Give the stages of a batch that is acknowledged now."""
+    if not marks:
+        return ()
+    start_s = marks[0].began_s
+    return tuple(
+        StageView(
+            stage=stage,
+            began_ms=round((began_s - start_s) * 1000, 3),
+            took_ms=round((ended_s - began_s) * 1000, 3),
+        )
+        for stage, began_s, ended_s in (*marks, Mark("settle", marks[-1].ended_s, now_s))
+    )
 
 
 def _positions(decisions: DecisionBatch) -> list[int]:

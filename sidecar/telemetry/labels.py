@@ -56,6 +56,7 @@ SIGNAL_KINDS = ("drift_began", "drift_ended")
 RESET_REASONS = ("config", "damaged", "topic", "missing")
 OTHER = "other"
 """Takes what is on no list, so that no label can grow."""
+SPAN_OUTCOMES = ("exported", "failed")
 LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
 
 
@@ -105,6 +106,7 @@ def known_series(rules: Iterable[str], observers: Sequence[str]) -> dict[Spec, l
         catalogue.OBSERVER_ACTIVE: _each(observers),
         catalogue.OBSERVER_FAILURES: _each(observers),
         catalogue.LOG_MESSAGES: _each(LOG_LEVELS),
+        catalogue.SPANS: _each(SPAN_OUTCOMES),
         catalogue.SCRAPE_DURATION: [],
     }
 

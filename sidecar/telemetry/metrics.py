@@ -2,7 +2,7 @@
 
 import platform
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from threading import Lock
@@ -12,10 +12,19 @@ import numpy as np
 from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector
 from prometheus_client.core import Metric
 from prometheus_client.exposition import choose_encoder
+from prometheus_client.samples import Exemplar
 
 from sidecar import __version__
 from sidecar.clock import Clock
-from sidecar.events import REASON_NAMES, SOURCE_NAMES, DecisionBatch, Reason, Rejection
+from sidecar.events import (
+    REASON_NAMES,
+    SOURCE_NAMES,
+    DecisionBatch,
+    Float64Column,
+    Reason,
+    RecordBatch,
+    Rejection,
+)
 from sidecar.telemetry import catalogue, labels
 from sidecar.telemetry.history import Totals
 from sidecar.telemetry.labels import known_series
@@ -28,7 +37,11 @@ from sidecar.telemetry.scrape import (
 )
 from sidecar.telemetry.scrape_quality import quality_families
 from sidecar.telemetry.series import Board, Labels, family
+from sidecar.telemetry.spans import TraceIds
 from sidecar.telemetry.status import Exposition, ModelView, Rates
+
+TraceOf = Callable[[RecordBatch, int], TraceIds | None]
+"""Gives the trace that a row of a batch is found in; None where none is kept."""
 
 _LOOP_LAG_SPAN_S = 60.0
 _DIGEST_CHARS = 12
@@ -38,7 +51,8 @@ _FALLBACK_NAMES = frozenset(SOURCE_NAMES[source] for source in labels.FALLBACKS)
 class Metrics:
     """All numbers of the process, in a registry of its own.
 
-    Every method is called from the event loop; `log_message` alone may come from any thread.
+    Every method is called from the event loop; `log_message` and `spans` alone may come from
+    any thread.
     """
 
     def __init__(
@@ -67,12 +81,13 @@ class Metrics:
         self._model = model
         self._max_features = max_features
         self._readings: Readings | None = None
+        self._trace_of: TraceOf | None = None
         self._committed: dict[int, int] = {}
         self._loop_lags: deque[tuple[float, float]] = deque()
         self._settled = MinuteTally()
         self._decided = MinuteTally()
         self._rejected = MinuteTally()
-        self._log_lock = Lock()
+        self._lock = Lock()
         self._board = Board(known_series(rules, observers))
         for observer in observers:
             self._board.set(catalogue.OBSERVER_ACTIVE, 1, observer)
@@ -80,6 +95,10 @@ class Metrics:
         self.registry.register(self)
         ProcessCollector(registry=self.registry)
         GCCollector(registry=self.registry)
+
+    def trace_by(self, trace_of: TraceOf) -> None:
+        """Say how the trace of a record is found, for exemplars; there are none without."""
+        self._trace_of = trace_of
 
     def read_from(self, readings: Readings) -> None:
         """Say where lag, windows and readiness are read at each scrape."""
@@ -140,8 +159,21 @@ class Metrics:
         events = decisions.events
         age_ms = now_ms - events.records.timestamps_ms[events.rows]
         # Producers' clocks may be ahead of ours; a negative age would spoil the sum.
-        self._board.observe_column(catalogue.EVENT_AGE, np.maximum(age_ms, 0) / 1000)
+        ages_s = np.maximum(age_ms, 0) / 1000
+        self._board.observe_column(catalogue.EVENT_AGE, ages_s)
+        self._exemplify(decisions, ages_s, now_ms)
         self._board.set(catalogue.LAST_DECISION, now_ms / 1000)
+
+    def _exemplify(self, decisions: DecisionBatch, ages_s: Float64Column, now_ms: int) -> None:
+        """Name the trace of the oldest event of a batch: what is slow is what is asked for."""
+        if self._trace_of is None:
+            return
+        oldest, events = int(ages_s.argmax()), decisions.events
+        found = self._trace_of(events.records, int(events.rows[oldest]))
+        if found is not None:
+            age_s = float(ages_s[oldest])
+            exemplar = Exemplar(found._asdict(), age_s, now_ms / 1000)
+            self._board.exemplify(catalogue.EVENT_AGE, exemplar)
 
     def _count_decisions(self, decisions: DecisionBatch) -> dict[str, int]:
         """Count by source and reason, and by rule; give the counts by source."""
@@ -284,8 +316,13 @@ class Metrics:
     def log_message(self, level: str) -> None:
         """Count a line that was logged."""
         known = level in labels.LOG_LEVELS
-        with self._log_lock:
+        with self._lock:
             self._board.count(catalogue.LOG_MESSAGES, level if known else labels.OTHER)
+
+    def spans(self, outcome: str, spans: int) -> None:
+        """Count spans that had one of `labels.SPAN_OUTCOMES`."""
+        with self._lock:
+            self._board.count(catalogue.SPANS, outcome, by=spans)
 
     # --- reading ---------------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ from prometheus_client.core import (
     InfoMetricFamily,
     Metric,
 )
+from prometheus_client.samples import Exemplar
 from prometheus_client.utils import floatToGoString
 
 from sidecar.events import Float64Column
@@ -67,6 +68,7 @@ class Histogram:
         self._names = [*map(floatToGoString, spec.buckets), "+Inf"]
         self._counts = {known: [0] * len(self._names) for known in labels}
         self._sums = dict.fromkeys(self._counts, 0.0)
+        self._exemplars: dict[Labels, dict[int, Exemplar]] = {known: {} for known in labels}
 
     # In both, `left`: a value equal to a bound belongs to the bucket of that bound ("le").
 
@@ -91,6 +93,11 @@ class Histogram:
             counts[bucket] += added
         self._sums[labels] += float(values.sum())
 
+    def exemplify(self, exemplar: Exemplar, labels: Labels) -> None:
+        """Keep a value as the example of its bucket, in the place of the one before."""
+        at = bisect_left(self._spec.buckets, exemplar.value)
+        self._exemplars[labels][at] = exemplar
+
     def counts(self, labels: Labels) -> Sequence[int]:
         """Give how many values each bucket holds, and behind them those above all bounds."""
         return tuple(self._counts[labels])
@@ -104,7 +111,11 @@ class Histogram:
             unit=suffix_unit(self._spec),
         )
         for labels, counts in self._counts.items():
-            buckets = list(zip(self._names, accumulate(counts), strict=True))
+            buckets: list[tuple[str, float] | tuple[str, float, Exemplar]] = list(
+                zip(self._names, accumulate(counts), strict=True)
+            )
+            for at, exemplar in self._exemplars[labels].items():
+                buckets[at] = (*buckets[at][:2], exemplar)
             metric.add_metric(labels, buckets, self._sums[labels])
         return metric
 
@@ -145,6 +156,10 @@ class Board:
     def observe_column(self, spec: Spec, values: Float64Column, *labels: str) -> None:
         """Count a column of values in a histogram."""
         self._histograms[spec].observe_column(values, labels)
+
+    def exemplify(self, spec: Spec, exemplar: Exemplar, *labels: str) -> None:
+        """Keep a value as the example of its bucket of a histogram."""
+        self._histograms[spec].exemplify(exemplar, labels)
 
     def value(self, spec: Spec, *labels: str) -> float | None:
         """Give a counter or gauge; None when it has no series yet."""

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import numpy as np
 from msgspec.structs import replace
+from opentelemetry.trace import Tracer
 
 from sidecar.bundle.manifest import (
     Feature,
@@ -26,14 +27,15 @@ from sidecar.bundle.profile import build_profile
 from sidecar.clock import Clock, SystemClock
 from sidecar.config.settings import RegistrySettings, SidecarSettings
 from sidecar.errors import ScorerUnavailableError
-from sidecar.events import Features, RejectCode, Signal
+from sidecar.events import Features, Headers, RejectCode, Signal
 from sidecar.monitors.drift import DriftMonitor
 from sidecar.monitors.quality import QualityMonitor
 from sidecar.pipeline.breaker import CircuitBreaker
 from sidecar.pipeline.check import Checker
 from sidecar.pipeline.decide import Decider
 from sidecar.pipeline.decode import EventDecoder
-from sidecar.pipeline.encode import Encoder
+from sidecar.pipeline.encode import CONTENT_TYPE, Encoder
+from sidecar.pipeline.envelope import envelope
 from sidecar.pipeline.features import Vectoriser
 from sidecar.pipeline.interpret import Interpreter
 from sidecar.pipeline.join import Joiner
@@ -48,7 +50,9 @@ from sidecar.runtime.stages import Stages
 from sidecar.runtime.state import StateKeeper
 from sidecar.runtime.worker import Worker
 from sidecar.telemetry.metrics import Metrics
-from sidecar.telemetry.status import ModelView
+from sidecar.telemetry.spans import BatchSpans
+from sidecar.telemetry.status import ModelView, TopicsView
+from sidecar.telemetry.timing import StageTimes
 from tests.fakes import (
     MemoryLog,
     MemoryRegistry,
@@ -152,15 +156,21 @@ class Sidecar:
     drift: DriftMonitor
     quality: QualityMonitor
     keeper: StateKeeper | None = None
+    spans: BatchSpans | None = None
     ended: "asyncio.Task[bool] | None" = None
     sent: int = field(default=0)
 
-    def send(self, *events: Mapping[str, Any] | bytes | None, key: bytes | None = b"k") -> None:
+    def send(
+        self,
+        *events: Mapping[str, Any] | bytes | None,
+        key: bytes | None = b"k",
+        headers: Headers = (),
+    ) -> None:
         """Put events on the topic, round robin over its partitions."""
         for event in events:
             value = event if isinstance(event, bytes | None) else msgspec.json.encode(event)
             partition = self.sent % len(self.log.topics[EVENTS])
-            self.log.write(EVENTS, partition, Stored(key, value))
+            self.log.write(EVENTS, partition, Stored(key, value, tuple(headers)))
             self.sent += 1
 
     def send_amounts(self, *amounts: float) -> None:
@@ -261,6 +271,7 @@ async def running(
     state: str | None = None,
     registry: MemoryRegistry | None = None,
     profile: ReferenceProfile | None = None,
+    tracer: Tracer | None = None,
     **sections: Any,
 ) -> Any:
     """Run a sidecar; leaving the block drains it, and fails the test when that does not end."""
@@ -276,6 +287,7 @@ async def running(
         state=state,
         registry=registry,
         profile=profile,
+        tracer=tracer,
         **sections,
     )
     made.ended = asyncio.create_task(made.worker.run())
@@ -301,6 +313,7 @@ def build(
     state: str | None = None,
     registry: MemoryRegistry | None = None,
     profile: ReferenceProfile | None = None,
+    tracer: Tracer | None = None,
     **sections: Any,
 ) -> Sidecar:
     config = settings(**sections)
@@ -313,14 +326,27 @@ def build(
     quality = QualityMonitor(
         MANIFEST, profile, config.monitors, rules, compares=config.model.shadow
     )
+    model = ModelView(name="credit", version="7", digest="0" * 64, task="binary")
+    times = StageTimes(clock)
+    spans = None
+    if tracer is not None:
+        topics_view = TopicsView(events=EVENTS, decisions=DECISIONS, dead_letters=LETTERS)
+        links = config.traces.links
+        spans = BatchSpans(
+            clock, times, topics=topics_view, group="credit-sidecar", model=model, links=links
+        )
+        spans.start(tracer)
+        observers = (*observers, spans)
     watching: tuple[Observer, ...] = (drift, quality, *observers)
     metrics = Metrics(
         clock,
         topic=EVENTS,
-        model=ModelView(name="credit", version="7", digest="0" * 64, task="binary"),
+        model=model,
         rules=rules,
         observers=[observer.name for observer in watching],
     )
+    if spans is not None:
+        metrics.trace_by(spans.trace_of)
     checker = Checker(MANIFEST, profile, config.input)
     stages = Stages(
         decoder=EventDecoder(MANIFEST, config.input, config.limits),
@@ -336,8 +362,18 @@ def build(
             shadow=CircuitBreaker(config.breaker) if config.model.shadow else None,
         ),
         decider=Decider(MANIFEST, config.fallback, threshold),
-        encoder=Encoder(MANIFEST, DECISIONS, LETTERS, "0.1.0", config.output),
+        encoder=Encoder(
+            MANIFEST,
+            DECISIONS,
+            LETTERS,
+            "0.1.0",
+            config.output,
+            envelope(config.output, "credit", CONTENT_TYPE),
+            propagate=config.traces.propagate,
+        ),
         metrics=metrics,
+        times=times,
+        spans=spans,
         joiner=(
             Joiner(MANIFEST, config.input, config.limits)
             if config.input.format == "kserve"
@@ -388,7 +424,9 @@ def build(
         schemas=book,
         outbox=outbox,
     )
-    return Sidecar(log, source, sink, scorer, worker, metrics, health, drift, quality, keeper)
+    return Sidecar(
+        log, source, sink, scorer, worker, metrics, health, drift, quality, keeper, spans
+    )
 
 
 CODES = frozenset(code.value for code in RejectCode)

@@ -41,7 +41,7 @@ def test_an_event_is_followed_from_its_record_to_its_acknowledgement(
     answered, letter = by_outcome["decision"], by_outcome["dead_letter"]
     assert (answered["partition"], answered["offset"], answered["source"]) == (2, 0, "model")
     stages = [stage["stage"] for stage in answered["stages"]]
-    assert stages == ["decode", "score", "encode", "settle"]
+    assert stages == ["decode", "check", "score", "decide", "encode", "settle"]
     ends = [stage["began_ms"] + stage["took_ms"] for stage in answered["stages"]]
     assert ends == sorted(ends)
     assert answered["confidence"] >= answered["threshold"]

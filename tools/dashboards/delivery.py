@@ -371,9 +371,11 @@ def _process() -> list[Panel]:
             unit="s",
         ),
         lines(
-            "Log lines",
-            "Per second, by level. An error asks somebody to act.",
+            "Log lines and spans",
+            "Per second. An error asks somebody to act. Spans that fail are lost: their "
+            "collector is away.",
             Query(rate("sidecar_log_messages_total", "job", "level"), "{{job}} {{level}}"),
+            Query(rate("sidecar_spans_total", "job", "outcome"), "{{job}} spans {{outcome}}"),
             unit="cps",
         ),
     ]

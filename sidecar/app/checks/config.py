@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from sidecar.adapters.otlp import MEND_TRACES
 from sidecar.adapters.schema_registry import MEND_EXTRA
 from sidecar.app.checks.check import Check, Severity, Spot
 from sidecar.config.settings import (
@@ -32,6 +33,8 @@ class Plan:
     """Processors that this process may use."""
     missing: Sequence[str] = ()
     """Packages that a schema registry needs and that are not installed."""
+    missing_for_traces: Sequence[str] = ()
+    """Packages that spans need and that are not installed."""
 
 
 # --- security ------------------------------------------------------------------------------
@@ -88,6 +91,27 @@ def registry_outlasts_the_shutdown(plan: Plan) -> Iterator[Spot]:
             f"`{registry.timeout}` is more than `{shutdown}` less `{_CLOSING}` for closing"
         )
         yield Spot("$.registry.timeout", message)
+
+
+# --- traces ----------------------------------------------------------------------------------
+
+
+def traces_extra_is_missing(plan: Plan) -> Iterator[Spot]:
+    """Spans are asked for, and packages that they need are not installed."""
+    if plan.settings.traces.endpoint is not None and plan.missing_for_traces:
+        yield Spot("$.traces.endpoint", f"not installed: {', '.join(plan.missing_for_traces)}")
+
+
+def trace_headers_go_in_clear(plan: Plan) -> Iterator[Spot]:
+    """Headers for the collector are sent without TLS: whoever sees the traffic has them."""
+    traces = plan.settings.traces
+    address = (traces.endpoint or "").partition("://")[2].removeprefix("[")
+    if (
+        traces.headers
+        and (traces.endpoint or "").startswith("http:")
+        and not address.startswith(_LOOPBACK)
+    ):
+        yield Spot("$.traces.endpoint", "`http` sends the headers in clear")
 
 
 # --- limits and time-outs --------------------------------------------------------------------
@@ -253,6 +277,8 @@ CONFIG_CHECKS: Sequence[Check[Plan]] = (
     Check(registry_password_goes_in_clear, _E, "write `https:`, and use the TLS listener"),
     Check(registry_extra_is_missing, _E, MEND_EXTRA),
     Check(registry_outlasts_the_shutdown, _W, "lower it, or raise `limits.shutdown`"),
+    Check(traces_extra_is_missing, _E, MEND_TRACES),
+    Check(trace_headers_go_in_clear, _W, "write `https:`, or a collector on this host"),
     Check(listeners_share_a_port, _E, "give each listener its own port"),
     Check(in_flight_is_below_a_batch, _W, "raise it to a few batches, or lower the batch"),
     Check(shutdown_outlasts_the_grace, _W, "shorten it, or raise the pod's grace period"),

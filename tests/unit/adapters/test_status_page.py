@@ -256,7 +256,7 @@ def test_a_decision_is_followed_from_the_record_to_its_acknowledgement() -> None
     ):
         assert words in outline.text
     stages = [row[0] for row in outline.rows if row[-1].endswith(" ms")]
-    assert stages[:4] == ["decode", "score", "encode", "settle"]
+    assert stages[:6] == ["decode", "check", "score", "decide", "encode", "settle"]
 
 
 def test_a_window_with_many_features_shows_the_worst_two_hundred() -> None:

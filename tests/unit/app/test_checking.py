@@ -34,6 +34,8 @@ LABELLED = {"label": "review"}
 BASIC = {"username": "credit", "password": {"env": "REGISTRY"}}
 UNCALIBRATED = "windows-are-uncalibrated"
 NO_EXTRA = "registry-extra-is-missing"
+NO_TRACES = "traces-extra-is-missing"
+COLLECTOR = "http://collector:4318/v1/traces"
 
 
 @pytest.fixture(scope="module")
@@ -114,6 +116,15 @@ CONFIG_CASES: dict[str, tuple[dict[str, Any], str]] = {
     "registry-outlasts-the-shutdown": (
         {"registry": {"url": "http://registry:8081", "timeout": "21s"}},
         "$.registry.timeout",
+    ),
+    "trace-headers-go-in-clear": (
+        {
+            "traces": {
+                "endpoint": COLLECTOR,
+                "headers": [{"name": "api-key", "value": {"env": "KEY"}}],
+            }
+        },
+        "$.traces.endpoint",
     ),
     "listeners-share-a-port": ({"http": {"admin": "127.0.0.1:9464"}}, "$.http.admin"),
     "in-flight-is-below-a-batch": (
@@ -326,13 +337,38 @@ async def test_on_missing_without_a_required_feature_has_no_effect(tmp_path: Pat
 
 
 @pytest.mark.parametrize("command", ["check", "run"])
+@pytest.mark.parametrize(
+    ("section", "package", "place", "extra", "check"),
+    [
+        (
+            {"registry": {"url": "http://registry:8081"}},
+            "fastavro",
+            "$.registry",
+            "registry",
+            NO_EXTRA,
+        ),
+        (
+            {"traces": {"endpoint": COLLECTOR}},
+            "opentelemetry.sdk",
+            "$.traces.endpoint",
+            "traces",
+            NO_TRACES,
+        ),
+    ],
+)
 def test_an_extra_that_is_not_installed_is_named(
-    bundles: Path, tmp_path: Path, command: str
+    bundles: Path,
+    tmp_path: Path,
+    section: dict[str, Any],
+    package: str,
+    place: str,
+    extra: str,
+    check: str,
+    command: str,
 ) -> None:
-    tree = config(bundles / "credit", {"registry": {"url": "http://registry:8081"}})
-    path = written(tmp_path / "sidecar.yaml", tree)
+    path = written(tmp_path / "sidecar.yaml", config(bundles / "credit", section))
     without = (
-        "import sys; sys.modules['fastavro'] = None\n"
+        f"import sys; sys.modules[{package!r}] = None\n"
         f"from sidecar.cli.main import main; main([{command!r}, {str(path)!r}])"
     )
 
@@ -342,16 +378,17 @@ def test_an_extra_that_is_not_installed_is_named(
 
     said = done.stdout + done.stderr
     assert done.returncode == {"check": 1, "run": 2}[command]
-    assert "$.registry" in said
-    assert "fastavro" in said
-    assert "pip install 'sidecar[registry]'" in said
+    assert place in said
+    assert package in said
+    assert f"pip install 'sidecar[{extra}]'" in said
     assert "Traceback" not in said
-    assert (NO_EXTRA in said) == (command == "check")
+    assert (check in said) == (command == "check")
 
 
 def test_every_check_has_its_case() -> None:
     names = [check.name for check in CONFIG_CHECKS]
     names.remove(NO_EXTRA)
+    names.remove(NO_TRACES)
     assert names == list(CONFIG_CASES)
     others = {"on-missing-has-no-effect", UNCALIBRATED}
     assert {check.name for check in FIT_CHECKS} - set(FIT_CASES) == others

@@ -7,6 +7,7 @@ import numpy as np
 
 from sidecar.events import DecisionBatch, Features, Reason, RecordBatch, Source
 from sidecar.telemetry.decisions import RecentDecisions
+from sidecar.telemetry.timing import StageTimes
 from tests.telemetry_samples import ManualClock, decided, records, refused
 
 MODEL = (Source.MODEL, Reason.CONFIDENT)
@@ -14,8 +15,9 @@ RULE = (Source.RULE, Reason.LOW_CONFIDENCE)
 
 
 def recent(kept: int = 10, fields: dict[str, int] | None = None) -> RecentDecisions:
+    clock = ManualClock()
     return RecentDecisions(
-        ManualClock(), kept=kept, threshold=0.8, fields=fields or {}, stages=lambda _: ()
+        clock, kept=kept, threshold=0.8, fields=fields or {}, times=StageTimes(clock)
     )
 
 
