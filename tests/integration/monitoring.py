@@ -145,6 +145,13 @@ class Monitoring:
         found: list[dict[str, Any]] = answer["data"]["result"]
         return found
 
+    def exemplars(self, query: str, start: float, end: float) -> list[dict[str, Any]]:
+        """Ask Prometheus for the exemplars of series over a span of time."""
+        asked = urlencode({"query": query, "start": start, "end": end})
+        answer = _get(self._prometheus, f"/api/v1/query_exemplars?{asked}")
+        assert answer["status"] == "success", answer
+        return [each for series in answer["data"] for each in series["exemplars"]]
+
     def targets_up(self) -> int:
         """Give how many targets answered their last scrape."""
         active = _get(self._prometheus, "/api/v1/targets")["data"]["activeTargets"]
@@ -262,8 +269,10 @@ def monitoring(
                 f"{data[name]}={folder / name}",
                 f"--web.listen-address=127.0.0.1:{port}",
             ]
-            if name == "alertmanager":
-                command.append("--cluster.listen-address=")  # it is alone
+            command += {
+                "alertmanager": ["--cluster.listen-address="],  # it is alone
+                "prometheus": ["--enable-feature=exemplar-storage"],
+            }[name]
             with (folder / f"{name}.log").open("wb") as log:
                 running.append(subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT))
         for name, port in ports.items():

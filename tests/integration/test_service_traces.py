@@ -1,36 +1,25 @@
 """A running sidecar sends spans to a collector, and does its work when there is none."""
 
-import http.client
 import json
 import socket
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from prometheus_client.openmetrics import parser
 
+from sidecar.clock import SystemClock
 from tests.bundle_factory import EVENT
 from tests.collector import collecting, said
 from tests.integration.conftest import Launch
-from tests.integration.service import Input, Sidecar, Topics, eventually, good_events
+from tests.integration.monitoring import monitoring, programs
+from tests.integration.service import Input, Topics, eventually, good_events
 
 pytestmark = pytest.mark.mock_kafka
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 PARENT = f"00-{TRACE}-b7ad6b7169203331-01".encode()
-
-
-def exemplars(sidecar: Sidecar) -> list[Any]:
-    """Give the exemplars of a scrape in the format that has them."""
-    address = urlsplit(sidecar.said("sidecar_started")["metrics_url"])
-    with closing(http.client.HTTPConnection(address.netloc, timeout=5)) as connection:
-        accept = {"Accept": "application/openmetrics-text; version=1.0.0"}
-        connection.request("GET", "/metrics", headers=accept)
-        text = connection.getresponse().read().decode()
-    parse: Any = parser.text_string_to_metric_families
-    samples = (sample for family in parse(text) for sample in family.samples)
-    return [sample.exemplar for sample in samples if sample.exemplar is not None]
 
 
 def test_an_event_is_followed_through_the_spans_to_its_decision(
@@ -57,13 +46,33 @@ def test_an_event_is_followed_through_the_spans_to_its_decision(
 
         (decision,) = mock_topics.read(mock_topics.decisions)
         assert dict(decision.headers) == {"traceparent": PARENT}
-        (exemplar,) = exemplars(sidecar)
-        assert exemplar.labels["trace_id"] == TRACE
         assert sidecar.stop() == 0
 
 
 def links(spans: list[Any]) -> list[str]:
     return [link.trace_id.hex() for span in spans for link in span.links]
+
+
+@pytest.mark.alertmanager
+@pytest.mark.timeout(120)
+def test_prometheus_leads_from_the_age_to_the_trace(
+    mock_topics: Topics, launch: Launch, tmp_path: Path
+) -> None:
+    found = programs()
+    with collecting() as collector:
+        sidecar = launch(mock_topics, traces={"endpoint": collector.url}).working()
+        target = urlsplit(sidecar.said("sidecar_started")["metrics_url"]).netloc
+        value = json.dumps({"id": "followed", "features": EVENT}).encode()
+        began = SystemClock().now_ms() / 1000
+        with monitoring(tmp_path, found, {"sidecar": target}) as servers:
+            mock_topics.send([Input(value, b"k", (("traceparent", PARENT),))])
+
+            def traces() -> list[str]:
+                age = 'sidecar_event_age_seconds_bucket{job="sidecar"}'
+                seen = servers.exemplars(age, began - 60, began + 60)
+                return [exemplar["labels"]["trace_id"] for exemplar in seen]
+
+            eventually(lambda: traces() == [TRACE], lambda: f"the trace among {traces()}")
 
 
 def test_a_collector_that_is_away_takes_nothing_from_the_work(

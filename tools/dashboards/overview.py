@@ -205,7 +205,7 @@ def _load() -> list[Panel]:
             "The line is what is promised.",
             Query(quantile(0.5, "sidecar_event_age_seconds"), "50 %"),
             Query(quantile(0.95, "sidecar_event_age_seconds"), "95 %"),
-            Query(quantile(0.99, "sidecar_event_age_seconds"), "99 %"),
+            Query(quantile(0.99, "sidecar_event_age_seconds"), "99 %", exemplars=True),
             unit="s",
             limits=[in_time()],
             runbooks=["SidecarLateBudgetBurns"],

@@ -26,6 +26,8 @@ class Query(NamedTuple):
 
     expr: str
     legend: str = ""
+    exemplars: bool = False
+    """Whether traces of single values are shown as points."""
 
 
 class State(NamedTuple):
@@ -199,13 +201,14 @@ def _framed(panel: P, title: str, says: str, runbooks: Sequence[str], span: int)
 
 
 def _target(name: str, query: Query) -> prometheus.Dataquery:
-    return (
+    asked = (
         prometheus.Dataquery()
         .ref_id(name)
         .datasource(SOURCE)
         .expr(query.expr)
         .legend_format(query.legend)
     )
+    return asked.exemplar(True) if query.exemplars else asked
 
 
 def _thresholds(limits: Sequence[Limit]) -> build.ThresholdsConfig:
