@@ -414,6 +414,7 @@ def _partition(worker: Worker, partition: int, now_ms: int) -> PartitionView:
         lag_seconds=seconds,
         in_flight=worker.tracker.unsettled((partition,)),
         paused=partition in worker.flow.paused,
+        restoring=partition in worker.flow.restoring,
     )
 
 

@@ -336,6 +336,14 @@ STATE_RESTORES = Spec(
     "Partitions whose counts were taken over from the state topic.",
     unit="partitions",
 )
+RESTORING = Spec(
+    Section.WINDOWS,
+    "sidecar_restoring_partitions",
+    Kind.GAUGE,
+    "Assigned partitions that are not read yet: their counts come from the state topic first.",
+    unit="partitions",
+    use="Above 0 for fractions of a second when partitions come.",
+)
 STATE_RESTORE_DURATION = Spec(
     Section.WINDOWS,
     "sidecar_state_restore_duration_seconds",

@@ -4,7 +4,7 @@ A partition that left must not keep its last lag for ever, and a window without 
 not keep its last score.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from math import inf, log10
 
@@ -39,7 +39,7 @@ class Readings:
     """Given what the drift monitor says."""
 
 
-def partition_families(topic: str, views: Iterable[PartitionView]) -> Iterator[Metric]:
+def partition_families(topic: str, views: Sequence[PartitionView]) -> Iterator[Metric]:
     """Give the series of the assigned partitions; an unknown number has none."""
     records: Rows = []
     seconds: Rows = []
@@ -51,6 +51,7 @@ def partition_families(topic: str, views: Iterable[PartitionView]) -> Iterator[M
             records.append(((topic, partition), view.lag_records))
         if view.lag_seconds is not None:
             seconds.append(((topic, partition), view.lag_seconds))
+    yield family(catalogue.RESTORING, [((), sum(view.restoring for view in views))])
     yield family(catalogue.IN_FLIGHT, in_flight)
     yield family(catalogue.LAG_RECORDS, records)
     yield family(catalogue.LAG_SECONDS, seconds)

@@ -94,6 +94,8 @@ class PartitionView(Struct, frozen=True, kw_only=True):
     in_flight: int
     """Records read and without an acknowledged outcome."""
     paused: bool
+    restoring: bool = False
+    """Its counts are still read from the state topic, so it hands out nothing yet."""
 
 
 class Rates(Struct, frozen=True, kw_only=True):

@@ -150,6 +150,8 @@ class Member:
         self._started: list[Sidecar] = []
         self._first_ms = SystemClock().now_ms() // MINUTE * MINUTE - LENGTH * MINUTE
         self._end = threading.Event()
+        self.producers = threading.Lock()
+        """Who holds it keeps the producers from sending: none can while the broker is away."""
         self._thread = threading.Thread(target=self._live)
         for topic in self.topics.all:
             self.make_topic(topic)
@@ -183,7 +185,8 @@ class Member:
     def _live(self) -> None:
         at = LEARNED
         while not self._end.wait(1.0):
-            self.topics.send(self.traffic.minute(at, self._first_ms))
+            with self.producers:
+                self.topics.send(self.traffic.minute(at, self._first_ms))
             at += 1
 
     def close(self) -> None:

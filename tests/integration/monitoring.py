@@ -107,6 +107,10 @@ class Inbox:
         self._server.shutdown()
         self._server.server_close()
 
+    def of(self, job: str) -> list[Notification]:
+        """Give what was told of a job."""
+        return [told for told in list(self.received) if told.labels["job"] == job]
+
     def statuses(self, receiver: str, **labels: str) -> list[str]:
         """Give what a receiver was told of alerts with these labels, in order."""
         return [

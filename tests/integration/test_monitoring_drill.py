@@ -8,12 +8,22 @@ import copy
 import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 import yaml
+from confluent_kafka.admin import (
+    AclBinding,
+    AclBindingFilter,
+    AclOperation,
+    AclPermissionType,
+    AdminClient,
+    ResourcePatternType,
+    ResourceType,
+)
 
 from sidecar.clock import SystemClock
 from tests.boards import Asked, asked
@@ -41,6 +51,10 @@ HEALTHY_S = 20.0
 CALM = 'alertname!="SidecarEventLoopLate"'
 """Whether this machine is short of CPU is not the question, and its gauge holds the worst of a
 whole minute, which is an hour here."""
+RIGHTS = {
+    "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+    "allow.everyone.if.no.acl.found": "true",
+}
 STANDSTILL = {"SidecarIntakePaused", "SidecarNotReady", "SidecarStalled"}
 
 
@@ -70,12 +84,19 @@ def drill(
     folder = tmp_path_factory.mktemp("drill")
     picky = picky_bundle(folder / "picky")
     with ExitStack() as stack:
+        broker = KafkaBroker(tmp_path_factory.mktemp("kafka"), properties=RIGHTS)
+        broker.start()
+        stack.callback(broker.kill)
 
         def member(
-            name: str, traffic: Traffic, bundle: Path = credit_bundle, **sections: Any
+            name: str,
+            traffic: Traffic,
+            bundle: Path = credit_bundle,
+            broker: KafkaBroker = kafka,
+            **sections: Any,
         ) -> Member:
             job = f"sidecar-{name}"
-            made = Member(kafka, folder, job, bundle, traffic, **sections)
+            made = Member(broker, folder, job, bundle, traffic, **sections)
             stack.callback(made.close)
             return made
 
@@ -84,6 +105,7 @@ def drill(
             "refused": member("refused", Judged(), model={"shadow": True}),
             "drift": member("drift", Traffic()),
             "stalled": member("stalled", Traffic()),
+            "kafka": member("kafka", Traffic(), broker=broker),
             "model": member(
                 "model",
                 Sizes(),
@@ -106,6 +128,7 @@ def drill(
             "refused": some_are_refused,
             "drift": one_drifts_and_is_killed,
             "stalled": output_stalls,
+            "kafka": partial(kafka_is_away, broker=broker),
             "model": model_fails,
         }
         began_s = SystemClock().now_ms() / 1000
@@ -181,10 +204,64 @@ def output_stalls(site: Monitoring, one: Member) -> None:
     site.over(one.job, *STANDSTILL, "SidecarBehindBudgetBurns", "SidecarLagGrows")
 
 
+def kafka_is_away(site: Monitoring, one: Member, broker: KafkaBroker) -> None:
+    """The broker ends and comes back; later a process may not read the state at its start."""
+    healthy()
+    with one.producers:
+        broker.stop()
+        site.told("pager", "SidecarNotReady", one.job)
+        broker.start()
+    site.told("pager", "SidecarNotReady", one.job, "resolved")
+    site.over(one.job, "SidecarStalled", "SidecarLagGrows", "SidecarBehindBudgetBurns")
+    # All that follows is silent: it is one page.
+    told = {(to.receiver, to.labels["alertname"]) for to in site.inbox.of(one.job)}
+    assert told == {("pager", "SidecarNotReady")}
+
+    one.sidecar.kill()
+    with denied(broker, one.topics.state):
+        one.start().said("state_unavailable")
+        site.told("pager", "SidecarRestoreStuck", one.job)
+        site.silent("SidecarNotReady", one.job, {"SidecarRestoreStuck"})
+    site.told("pager", "SidecarRestoreStuck", one.job, "resolved")
+    site.over(one.job, "SidecarNotReady")
+
+
+@contextmanager
+def denied(broker: KafkaBroker, topic: str) -> Iterator[None]:
+    """Let nobody read a topic for a while; all else is allowed, writing too."""
+
+    def rule(operation: AclOperation, permission: AclPermissionType) -> AclBinding:
+        literal = ResourcePatternType.LITERAL
+        return AclBinding(
+            ResourceType.TOPIC, topic, literal, "User:ANONYMOUS", "*", operation, permission
+        )
+
+    rules = [
+        rule(AclOperation.ALL, AclPermissionType.ALLOW),
+        rule(AclOperation.READ, AclPermissionType.DENY),
+    ]
+    every = AclBindingFilter(
+        ResourceType.TOPIC,
+        topic,
+        ResourcePatternType.LITERAL,
+        "User:ANONYMOUS",
+        "*",
+        AclOperation.ANY,
+        AclPermissionType.ANY,
+    )
+    admin = AdminClient({"bootstrap.servers": broker.bootstrap})
+    for made in admin.create_acls(rules).values():
+        made.result(10)
+    try:
+        yield
+    finally:
+        admin.delete_acls([every])[every].result(10)
+
+
 # --- what must have come of it -------------------------------------------------------------
 
 
-@pytest.mark.parametrize("scenario", ["refused", "model", "drift", "stalled"])
+@pytest.mark.parametrize("scenario", ["refused", "model", "drift", "stalled", "kafka"])
 def test_the_right_alerts_fire_and_end_and_what_follows_from_them_is_silent(
     drill: Drill, scenario: str
 ) -> None:

@@ -278,11 +278,13 @@ def _topics() -> list[Panel]:
         ),
         lines(
             "Partitions that came",
-            "How long the last share took to get ready; how many were taken over in an hour.",
+            "How long the last share took to get ready; how many were taken over in an hour, "
+            "and are not ready yet.",
             Query(
                 most("sidecar_state_restore_duration_seconds", "instance"),
                 "{{instance}} seconds",
             ),
+            Query(most("sidecar_restoring_partitions", "instance"), "{{instance}} not ready"),
             Query(
                 grown("sidecar_state_restores_total", "1h", "job"),
                 "{{job}} taken over",

@@ -3,6 +3,7 @@
 import re
 from typing import get_args
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -395,6 +396,15 @@ def test_series_of_a_partition_that_left_vanish() -> None:
     }
     assert series(made, "sidecar_in_flight_records") == {'partition="3"': 0}
     assert series(made, "sidecar_consumer_lag_records") == {}
+
+
+def test_partitions_that_are_not_ready_yet_are_counted() -> None:
+    made = metrics()
+    first, *others = partitions()
+    assigned = [msgspec.structs.replace(first, restoring=True), *others]
+    made.read_from(Readings(lambda: assigned, lambda: None, lambda: True, list))
+
+    assert total(made, "sidecar_restoring_partitions") == 1
 
 
 def test_a_partition_that_comes_back_does_not_show_its_old_offset() -> None:
