@@ -49,6 +49,7 @@ SUBCOMMANDS = {
     "replay": Subcommand(
         "sidecar.cli.replay", "replay_command", "Run a file or a range of a topic through it."
     ),
+    "top": Subcommand("sidecar.cli.top", "top", "Watch running sidecars in a terminal."),
     "dlq": Subcommand("sidecar.cli.dlq", "dlq", "List, show and send back dead letters."),
     "bundle": Subcommand("sidecar.cli.bundle", "bundle", "Build and check model bundles."),
     "schema": Subcommand("sidecar.cli.schema", "schema", "Print the schemas of all records."),
@@ -64,6 +65,7 @@ _EXTRAS = {
     "rich": "demo",
     "pyarrow": "parquet",
     "fastavro": "registry",
+    "textual": "top",
 }
 
 

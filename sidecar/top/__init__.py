@@ -1,0 +1,1 @@
+"""`sidecar top`: running sidecars in a terminal, watched over their HTTP API."""
