@@ -207,7 +207,8 @@ class TopApp(App[int]):
 
     def _paint(self) -> None:
         moment, width = self._moment(), self.size.width
-        shown = sheet(self._choice, moment.sightings, moment.now_s, width)
+        # The scroll bar takes a cell, and a row that is too wide would take two lines.
+        shown = sheet(self._choice, moment.sightings, moment.now_s, max(1, width - 1))
         screen = self.screen_stack[0]
         with self.batch_update():
             screen.set_class(self._choice.view is View.FLEET, "fleet")
