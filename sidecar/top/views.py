@@ -169,5 +169,5 @@ def dead_letters(view: StatusView, order: str = LETTER_ORDERS[0]) -> Table:
         )
         for code in codes
     )
-    refused = f"{share(view.rates.reject_ratio)} of the records of the last minute"
-    return Table(_DEAD_LETTERS, rows, f"{refused}, written to {view.topics.dead_letters}")
+    refused = f"{share(view.rates.reject_ratio)} of the last minute refused"
+    return Table(_DEAD_LETTERS, rows, f"{refused}, to {view.topics.dead_letters}")
