@@ -10,6 +10,7 @@ from sidecar.top.reading import age_of, in_flight, judged_features, window_of
 from sidecar.top.watch import Sighting
 
 _MOST_NAMED = 4
+_DIGEST = 12  # enough to tell models apart
 
 
 def details(sighting: Sighting, now_s: float) -> list[Fact]:
@@ -86,7 +87,8 @@ def _episodes(view: StatusView) -> str:
 
 
 def _model(view: StatusView) -> str:
-    return f"{view.model.name} {view.model.version}, {view.model.task}, {view.model.digest}"
+    model = view.model
+    return f"{model.name} {model.version}, {model.task}, {model.digest[:_DIGEST]}"
 
 
 def _ago(seconds: float | None) -> str:

@@ -114,7 +114,6 @@ class TopApp(App[int]):
         self._choice = Choice(View.FLEET if more else View.ONE, first.target.url)
         self._still: Moment | None = None
         self._painted: dict[str, Sequence[Line]] = {}
-        self._rows: Sequence[Line] = ()
 
     def compose(self) -> ComposeResult:
         """Lay the screen out, from top to bottom."""
@@ -232,18 +231,23 @@ class TopApp(App[int]):
         """Bring the rows up to date where they are, so that cursor and scrolling stay."""
         view = self._choice.view
         ids = [f"{view.name} {line.key}" for line in lines]
-        if ids == [option.id for option in rows.options]:
-            for at, (line, painted) in enumerate(zip(lines, self._rows, strict=True)):
-                if line != painted:
-                    rows.replace_option_prompt_at_index(at, _content(line))
-        else:
-            rows.set_options(map(Option, map(_content, lines), ids))
-        self._rows = lines
         key = self._choice.url if view is View.FLEET else self._choice.row
         chosen = f"{view.name} {key}"
+        cursor = ids.index(chosen) if chosen in ids else 0
+        contents = [
+            _under_cursor(line, self.size.width - 1) if at == cursor else _content(line)
+            for at, line in enumerate(lines)
+        ]
+        if ids == [option.id for option in rows.options]:
+            for at, content in enumerate(contents):
+                painted = rows.options[at].prompt
+                if not (isinstance(painted, Content) and content.is_same(painted)):
+                    rows.replace_option_prompt_at_index(at, content)
+        else:
+            rows.set_options(map(Option, contents, ids))
         # Said by the choice itself; only a person's moves are to change it.
         with self.prevent(OptionList.OptionHighlighted):
-            rows.highlighted = ids.index(chosen) if chosen in ids else 0 if ids else None
+            rows.highlighted = cursor if ids else None
 
     def _top(self, moment: Moment, width: int) -> str:
         when = instant(moment.now_ms)
@@ -279,3 +283,9 @@ class TopApp(App[int]):
 
 def _content(line: Line) -> Content:
     return Content.styled(line.text, _STYLES[line.mood])
+
+
+def _under_cursor(line: Line, width: int) -> Content:
+    """Turn a row round, all of it; the style sheet can give a row colours alone."""
+    text = line.text + " " * (width - cells_of(line.text))
+    return Content.styled(text, f"reverse {_STYLES[line.mood]}")

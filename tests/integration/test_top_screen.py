@@ -9,7 +9,9 @@ from contextlib import ExitStack, asynccontextmanager
 
 import pytest
 from msgspec.structs import replace
+from textual.content import Content
 from textual.pilot import Pilot
+from textual.widgets import OptionList
 
 from sidecar.clock import SystemClock
 from sidecar.config.values import Address
@@ -109,6 +111,20 @@ async def test_arrows_and_enter_open_one_of_several() -> None:
             assert f"fraud at {second}" in opened
             assert f"credit at {first}" in await viewer.presses("right")
             assert f"fraud at {second}" in await viewer.presses("left")
+
+
+@pytest.mark.parametrize("key", "12345")
+async def test_the_row_under_the_cursor_is_turned_round(key: str) -> None:
+    with listening(StaticSurface()) as first, listening(lagging(5, "fraud")) as second:
+        async with viewing(first, second) as viewer:
+            await viewer.reads("2 of 2 answer")
+            await viewer.presses(key, "down")
+            styles = [
+                str(option.prompt.spans) if isinstance(option.prompt, Content) else ""
+                for option in viewer.pilot.app.query_one(OptionList).options
+            ]
+
+    assert [at for at, style in enumerate(styles) if "reverse" in style] == [1]
 
 
 async def test_the_cursor_stays_on_its_sidecar_when_the_order_changes() -> None:

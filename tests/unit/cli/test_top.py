@@ -121,3 +121,22 @@ def test_without_the_extra_a_terminal_gets_the_mend_and_once_works() -> None:
         once.shows("Connection refused")
 
         assert (live.ends(), once.ends()) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        ("sidecar to", "plain,top\n"),
+        ("sidecar top --o", "plain,--once\n"),
+        ("sidecar top --token-file x", "file,x\n"),
+        ("sidecar top --config x", "file,x\n"),
+    ],
+)
+def test_a_shell_completes_it(words: str, offered: str) -> None:
+    asked = {
+        "_SIDECAR_COMPLETE": "bash_complete",
+        "COMP_WORDS": words,
+        "COMP_CWORD": str(len(words.split()) - 1),
+    }
+
+    assert CliRunner().invoke(cli, [], env=asked, prog_name="sidecar").output == offered
