@@ -43,9 +43,11 @@ q                 quit
 
 lag         records in the topic that are not read yet
 behind      age of the last record read while more are waiting
-fallback    share of rule, cache and default in the decisions of the last minute
+fallback    share of rule, cache and default in the last minute's decisions
 dead/min    records refused in the last minute
-drift       features past their critical value, of those with a verdict
+drift       features past their critical value, of those with a verdict, in
+            the shortest window that has one
+episodes    drift that has begun and not ended, over any window
 severity    the drift score (PSI) over its critical value: past 1 it drifts
 away        it does not answer; the reason stands below or above the table
 
@@ -93,10 +95,10 @@ class TopApp(App[int]):
         Binding("escape", "view(0)"),
         Binding("s", "sort"),
         Binding("w", "window"),
-        Binding("p,space", "pause"),
-        Binding("question_mark,h,f1", "help"),
-        Binding("q", "leave(0)"),
-        Binding("ctrl+c,ctrl+q", f"leave({EXIT_INTERRUPTED})", priority=True),
+        Binding("p", "pause"),
+        Binding("question_mark", "help"),
+        Binding("q,ctrl+q", "leave(0)"),
+        Binding("ctrl+c", f"leave({EXIT_INTERRUPTED})", priority=True),
     ]
 
     def __init__(self, watch: Watch, clock: Clock) -> None:

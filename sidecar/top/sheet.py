@@ -156,7 +156,8 @@ def sheet(choice: Choice, sightings: Sequence[Sighting], now_s: float, width: in
         return Sheet(head, "", (), ())
     if choice.view is View.DRIFT:
         table = drift(shown.view, choice.window, choice.order)
-        row = choice.row or (table.rows[0].key if table.rows else None)
+        keys = [row.key for row in table.rows]
+        row = choice.row if choice.row in keys else next(iter(keys), None)
         changes = largest_changes(shown.view, choice.window, row)
         return _laid(head, table, tuple(map(Line, fact_lines(changes, width))), width)
     if choice.view is View.PARTITIONS:

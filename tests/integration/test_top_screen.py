@@ -58,10 +58,12 @@ class Viewer:
 
 
 @asynccontextmanager
-async def viewing(*addresses: str, size: tuple[int, int] = (80, 24)) -> AsyncIterator[Viewer]:
+async def viewing(
+    *addresses: str, size: tuple[int, int] = (80, 24), timeout_s: float = 2.0
+) -> AsyncIterator[Viewer]:
     clock = SystemClock()
     targets = [parse_target(address) for address in addresses]
-    watch = Watch(targets, clock=clock, interval_s=0.05, timeout_s=2.0)
+    watch = Watch(targets, clock=clock, interval_s=0.05, timeout_s=timeout_s)
     async with TopApp(watch, clock).run_test(size=size) as pilot:
         yield Viewer(pilot)
 
@@ -196,14 +198,15 @@ async def test_one_that_hangs_holds_up_neither_keys_nor_others() -> None:
         socket.create_server(("127.0.0.1", 0)) as silent,  # takes the call and says nothing
         listening(StaticSurface()) as address,
     ):
-        async with viewing("{}:{}".format(*silent.getsockname()), address) as viewer:
+        hung = "{}:{}".format(*silent.getsockname())
+        async with viewing(hung, address, timeout_s=4.0) as viewer:
             await viewer.reads("1 of 2 answer")
-            async with asyncio.timeout(1.5):  # less than its time-out
+            async with asyncio.timeout(3.5):  # less than its time-out
                 assert "[4 partitions]" in await viewer.presses("right", "4")
             await viewer.presses("1")
             await viewer.reads("away")
             await viewer.presses("left")
-            await viewer.reads("no answer within 2 s")
+            await viewer.reads("no answer within 4 s")
 
 
 async def test_a_token_that_is_missing_is_said_with_the_mend() -> None:
