@@ -263,9 +263,9 @@ class TopApp(App[int]):
         return cut(wide if cells_of(wide) <= width else narrow, width)
 
     def _tabs(self, *, named: bool) -> str:
-        shown = self._choice.view
+        others = " {} {} " if named else " {} "
         tabs = (
-            f"[{at} {view.value}]" if view is shown else f" {at} {view.value if named else ''} "
+            ("[{} {}]" if view is self._choice.view else others).format(at, view.value)
             for at, view in enumerate(View, 1)
         )
         return " ".join(tabs)

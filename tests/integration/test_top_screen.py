@@ -4,7 +4,7 @@ import asyncio
 import html
 import re
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager
 
 import pytest
@@ -41,20 +41,32 @@ class Viewer:
             lines[float(y)] = lines.get(float(y), "") + html.unescape(text).strip("\n")
         return "\n".join(lines[y].replace("\xa0", " ") for y in sorted(lines))
 
-    async def presses(self, *keys: str) -> str:
-        """Press keys, and give what stands there then."""
+    def turned_round(self) -> list[int]:
+        """Give the rows that are drawn in reverse."""
+        rows = self.pilot.app.query_one(OptionList).options
+        return [
+            at
+            for at, row in enumerate(rows)
+            if isinstance(row.prompt, Content) and "reverse" in str(row.prompt.spans)
+        ]
+
+    async def presses(self, *keys: str, then: str) -> str:
+        """Press keys, wait until a text stands there, and give all that does."""
         await self.pilot.press(*keys)
-        await self.pilot.pause()
-        return self.text
+        return await self.reads(then)
 
     async def reads(self, text: str) -> str:
-        """Wait until a text stands there."""
+        """Wait until a text stands there, and give all that does."""
+        return await self.sees(lambda shown: text in shown)
+
+    async def sees(self, sought: Callable[[str], bool]) -> str:
+        """Wait until the screen is as sought, and give what stands there."""
         clock = SystemClock()
         until = clock.monotonic() + _SOON_S
-        while text not in self.text:
-            assert clock.monotonic() < until, f"not {text!r} but\n{self.text}"
+        while not sought(shown := self.text):
+            assert clock.monotonic() < until, shown
             await self.pilot.pause(0.05)
-        return self.text
+        return shown
 
 
 @asynccontextmanager
@@ -93,13 +105,13 @@ async def test_number_keys_and_tab_lead_to_each_view() -> None:
     with listening(StaticSurface()) as address:
         async with viewing(address) as viewer:
             await viewer.reads("model 60,000 (85.7 %), rule 9,000 (12.9 %)")
-            assert "[1 sidecars]" in await viewer.presses("1")
-            assert "2 of 5 features drift" in await viewer.presses("3")
-            assert "2 partitions of credit.events" in await viewer.presses("tab")
-            assert "missing_field" in await viewer.presses("5")
-            assert "[1 sidecars]" in await viewer.presses("tab")
-            assert "[5 dead letters]" in await viewer.presses("shift+tab")
-            assert "[1 sidecars]" in await viewer.presses("escape")
+            await viewer.presses("1", then="[1 sidecars]")
+            await viewer.presses("3", then="2 of 5 features drift")
+            await viewer.presses("tab", then="2 partitions of credit.events")
+            await viewer.presses("5", then="missing_field")
+            await viewer.presses("tab", then="[1 sidecars]")
+            await viewer.presses("shift+tab", then="[5 dead letters]")
+            await viewer.presses("escape", then="[1 sidecars]")
 
 
 async def test_arrows_and_enter_open_one_of_several() -> None:
@@ -107,12 +119,11 @@ async def test_arrows_and_enter_open_one_of_several() -> None:
         async with viewing(first, second) as viewer:
             await viewer.reads("2 of 2 answer")
             assert f"credit at {first}" in viewer.text
-            assert f"fraud at {second}" in await viewer.presses("down")
-            opened = await viewer.presses("enter")
-            assert "[2 overview]" in opened
+            await viewer.presses("down", then=f"fraud at {second}")
+            opened = await viewer.presses("enter", then="[2 overview]")
             assert f"fraud at {second}" in opened
-            assert f"credit at {first}" in await viewer.presses("right")
-            assert f"fraud at {second}" in await viewer.presses("left")
+            await viewer.presses("right", then=f"credit at {first}")
+            await viewer.presses("left", then=f"fraud at {second}")
 
 
 @pytest.mark.parametrize("key", "12345")
@@ -120,25 +131,21 @@ async def test_the_row_under_the_cursor_is_turned_round(key: str) -> None:
     with listening(StaticSurface()) as first, listening(lagging(5, "fraud")) as second:
         async with viewing(first, second) as viewer:
             await viewer.reads("2 of 2 answer")
-            await viewer.presses(key, "down")
-            styles = [
-                str(option.prompt.spans) if isinstance(option.prompt, Content) else ""
-                for option in viewer.pilot.app.query_one(OptionList).options
-            ]
-
-    assert [at for at, style in enumerate(styles) if "reverse" in style] == [1]
+            await viewer.presses(key, then=f"[{key}")
+            await viewer.pilot.press("down")
+            await viewer.sees(lambda _: viewer.turned_round() == [1])
 
 
 async def test_the_cursor_stays_on_its_sidecar_when_the_order_changes() -> None:
     with listening(lagging(5, "slow")) as first, listening(lagging(900, "fast")) as second:
         async with viewing(first, second) as viewer:
             await viewer.reads("2 of 2 answer")
-            before = viewer.text
-            after = await viewer.presses("s", "s", "s")
+            await viewer.sees(lambda shown: 0 < shown.find("slow ") < shown.find("fast "))
+            await viewer.presses("s", "s", "s", then="order: lag")
+            after = await viewer.sees(
+                lambda shown: 0 < shown.find("fast ") < shown.find("slow ")
+            )
 
-    assert "order: lag" in after
-    assert before.index("slow ") < before.index("fast ")
-    assert after.index("fast ") < after.index("slow ")
     assert f"slow at {first}" in after
 
 
@@ -146,9 +153,9 @@ async def test_the_window_and_the_feature_of_the_drift_view_are_chosen_by_keys()
     with listening(StaticSurface()) as address:
         async with viewing(address, size=(120, 30)) as viewer:
             await viewer.reads("60,000")
-            assert "amount  reference" in await viewer.presses("3")
-            assert "country  reference" in await viewer.presses("down")
-            assert "window 1h (2 of 2): too few records" in await viewer.presses("w")
+            await viewer.presses("3", then="amount  reference")
+            await viewer.presses("down", then="country  reference")
+            await viewer.presses("w", then="window 1h (2 of 2): too few records")
 
 
 async def test_a_pause_stands_still_and_goes_on() -> None:
@@ -156,24 +163,25 @@ async def test_a_pause_stands_still_and_goes_on() -> None:
     with listening(surface) as address:
         async with viewing(address) as viewer:
             await viewer.reads("1,200 records")
-            assert "PAUSED at" in await viewer.presses("p")
+            await viewer.presses("p", then="PAUSED at")
+            await viewer.pilot.pause(0.2)
             still = viewer.text
             surface.view = lagging(7_777).view
             await viewer.pilot.pause(1.2)
             assert viewer.text == still
-            assert "[4 partitions]" in await viewer.presses("4")
-            await viewer.presses("p")
-            await viewer.reads("7,777")
+            await viewer.presses("4", then="[4 partitions]")
+            await viewer.presses("p", then="7,777")
 
 
 async def test_help_is_closed_by_any_key_and_scrolled_by_arrows() -> None:
     with listening(StaticSurface()) as address:
         async with viewing(address, size=(80, 12)) as viewer:
             await viewer.reads("60,000")
-            assert "Any key closes this" not in await viewer.presses("question_mark")
-            assert "Any key closes this" in await viewer.presses("end")
-            assert "[2 overview]" in await viewer.presses("tab")
-            assert "[3 drift]" in await viewer.presses("tab")
+            shown = await viewer.presses("question_mark", then="Shift-Tab goes back")
+            assert "Any key closes this" not in shown
+            await viewer.presses("end", then="Any key closes this")
+            await viewer.presses("tab", then="[2 overview]")
+            await viewer.presses("tab", then="[3 drift]")
 
 
 async def test_one_that_goes_is_away_with_its_last_values_and_comes_back_by_itself() -> None:
@@ -202,11 +210,9 @@ async def test_one_that_hangs_holds_up_neither_keys_nor_others() -> None:
         async with viewing(hung, address, timeout_s=4.0) as viewer:
             await viewer.reads("1 of 2 answer")
             async with asyncio.timeout(3.5):  # less than its time-out
-                assert "[4 partitions]" in await viewer.presses("right", "4")
-            await viewer.presses("1")
-            await viewer.reads("away")
-            await viewer.presses("left")
-            await viewer.reads("no answer within 4 s")
+                await viewer.presses("right", "4", then="[4 partitions]")
+            await viewer.presses("1", then="away")
+            await viewer.presses("left", then="no answer within 4 s")
 
 
 async def test_a_token_that_is_missing_is_said_with_the_mend() -> None:
@@ -220,8 +226,8 @@ async def test_every_view_fits_every_screen(size: tuple[int, int]) -> None:
     with listening(StaticSurface()) as address:
         async with viewing(address, "127.0.0.1:1", size=size) as viewer:
             await viewer.reads("1 of 2 answer")
-            for key in "12345?q":
-                shown = await viewer.presses("question_mark" if key == "?" else key)
+            for key, then in zip("12345", ("[1", "[2", "[3", "[4", "[5"), strict=True):
+                shown = await viewer.presses(key, then=then)
                 assert max(len(line.rstrip()) for line in shown.splitlines()) <= size[0]
                 assert len(shown.splitlines()) <= size[1]
 
@@ -231,7 +237,7 @@ async def test_rows_beside_a_scroll_bar_take_one_line_each(width: int) -> None:
     with listening(StaticSurface()) as address:
         async with viewing(address, size=(width, 12)) as viewer:
             await viewer.reads("decisions")
-            lines = (await viewer.presses("3")).splitlines()
+            lines = (await viewer.presses("3", then="amount")).splitlines()
 
     first = next(at for at, line in enumerate(lines) if line.startswith("amount"))
     assert lines[first + 1].startswith("country")
