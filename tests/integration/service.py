@@ -281,15 +281,25 @@ class Probe(NamedTuple):
 OK = (200, ())
 
 
+def _of_this_tree(config: Path) -> list[str]:
+    return [sys.executable, "-m", "sidecar", "run", str(config)]
+
+
 class Sidecar:
     """`sidecar run CONFIG` as a process of its own."""
 
-    def __init__(self, folder: Path, config: Mapping[str, Any] | str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        config: Mapping[str, Any] | str,
+        command: Callable[[Path], list[str]] = _of_this_tree,
+    ) -> None:
         """Start it.
 
         Args:
             folder: Where its config and its output go.
             config: As a tree, or as the text of a YAML file.
+            command: What runs a config file, where it is not the code of this tree.
         """
         folder.mkdir(parents=True)
         path = folder / "sidecar.yaml"
@@ -297,11 +307,16 @@ class Sidecar:
         self._output = folder / "output"
         with self._output.open("wb") as output:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "sidecar", "run", str(path)],
+                command(path),
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env={**os.environ, "NO_COLOR": "1"},
             )
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
 
     # --- what it says ------------------------------------------------------------------------
 

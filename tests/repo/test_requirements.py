@@ -14,7 +14,8 @@ PEERS = {
     **{name: LOADTESTS / "drift" / f"{name}.txt" for name in ("evidently", "nannyml", "river")},
     **{path.stem: path for path in (LOADTESTS / "contestants" / "requirements").glob("*.txt")},
 }
-LOCKS = [*sorted((ROOT / "requirements").glob("*.txt")), *PEERS.values()]
+IMAGE = [*(ROOT / "deploy" / "image").glob("*.txt"), *(ROOT / "tests" / "image").glob("*.txt")]
+LOCKS = [*sorted((ROOT / "requirements").glob("*.txt")), *PEERS.values(), *sorted(IMAGE)]
 
 
 def normal(name: str) -> str:
