@@ -13,7 +13,9 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import yaml
 
 from tests.image.dockerfile import ROOT, Instruction, Stage, expanded, sent, stages
 
@@ -41,12 +43,15 @@ class Image(NamedTuple):
     command: list[str]
     """Entry point and default arguments."""
 
-    def started(self, mounts: Mapping[Path, str], *, as_root: bool = False) -> list[str]:
+    def started(
+        self, mounts: Mapping[Path, str], *, as_root: bool = False, read_only: bool = True
+    ) -> list[str]:
         """Give the command that runs it: its user, its environment, and nothing to write to.
 
         Args:
             mounts: Folders of this machine and where they are to be seen.
-            as_root: To find out whether it is the read-only mounts that hold.
+            as_root: For what gives its rights away by itself.
+            read_only: Whether nothing can be written.
         """
         user = "0:0" if as_root else self.user
         setting = [f"{name}={value}" for name, value in self.environment.items()]
@@ -55,7 +60,7 @@ class Image(NamedTuple):
             {source: (target, "ro") for source, target in mounts.items()},
             *("chroot", f"--userspec={user}", str(self.folder)),
             *("env", "-i", "-C", self.workdir, *setting, *self.command),
-            mode="ro",
+            mode="ro" if read_only else "rw",
         )
 
 
@@ -88,6 +93,15 @@ def build(folder: Path, **arguments: str) -> Image:
     return image
 
 
+def mounted(folder: Path, config: Mapping[str, Any], bundle: Path) -> Path:
+    """Make what is mounted at /etc/sidecar: a config and its bundle, for everybody to read."""
+    shutil.copytree(bundle, folder / "bundle")
+    (folder / "sidecar.yaml").write_text(yaml.safe_dump(dict(config)))
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    return folder
+
+
 def base_python() -> str:
     """Give the minor version of Python in the base image."""
     return stages()[0].base.partition(":")[2].rpartition("-slim")[0].rpartition(".")[0]
@@ -116,7 +130,7 @@ def _debian(root: Path) -> None:
         (root / "usr" / name).mkdir(parents=True)
         if (Path("/") / name).is_symlink():
             (root / name).symlink_to(f"usr/{name}")
-    for name in (*_KERNEL, "root", "opt", "tmp", "etc/ssl"):
+    for name in (*_KERNEL, "root", "run", "opt", "tmp", "etc/ssl"):
         (root / name).mkdir(parents=True)
     for name in _ETC:
         if (Path("/etc") / name).exists():

@@ -1,5 +1,6 @@
 """Sidecars and topics for the tests of the whole service."""
 
+import shutil
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from sidecar.demo.broker import EmbeddedBroker
 from tests.brokers.kafka import KafkaBroker
 from tests.bundle_factory import credit_bundle
+from tests.image.building import CannotBuildError, Image, build
 from tests.integration.service import PARTITIONS, Sidecar, Topics, config_of
 
 __all__ = ["credit_bundle"]
@@ -22,6 +24,18 @@ def embedded() -> Iterator[EmbeddedBroker]:
     """The embedded broker, shared: its tests have topics of their own and leave it up."""
     with EmbeddedBroker() as broker:
         yield broker
+
+
+@pytest.fixture(scope="session")
+def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Image]:
+    """The image, built without extras."""
+    folder = tmp_path_factory.mktemp("image")
+    try:
+        yield build(folder)
+    except CannotBuildError as reason:
+        pytest.skip(str(reason))
+    finally:
+        shutil.rmtree(folder)
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ No container engine is used; `tests/image/building.py` says what stands in its p
 
 import json
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,12 +12,11 @@ from typing import Any
 from urllib.parse import urljoin
 
 import pytest
-import yaml
 from jsonschema import Draft7Validator
 from referencing import Registry, Resource
 
 from sidecar.clock import SystemClock
-from tests.image.building import CannotBuildError, Image, build
+from tests.image.building import CannotBuildError, Image, build, mounted
 from tests.image.dockerfile import ROOT
 from tests.integration.service import Sidecar, Topics, config_of, eventually, good_events, ids
 from tests.repo.test_requirements import normal, versions
@@ -33,17 +31,6 @@ EXTRAS = {"registry": "confluent_kafka.schema_registry", "traces": "opentelemetr
 OF_THE_BASE = re.compile(
     r"ld-linux-\S+|lib(c|m|dl|rt|pthread|util|resolv|gcc_s|stdc\+\+|z)\.so\.\d+"
 )
-
-
-@pytest.fixture(scope="module")
-def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Image]:
-    folder = tmp_path_factory.mktemp("image")
-    try:
-        yield build(folder)
-    except CannotBuildError as reason:
-        pytest.skip(str(reason))
-    finally:
-        shutil.rmtree(folder)
 
 
 def prefix(image: Image) -> Path:
@@ -167,34 +154,28 @@ def test_the_bill_of_materials_keeps_to_the_schema_of_cyclonedx(image: Image) ->
 
 
 @pytest.fixture
-def launch_image(
+def running(
     image: Image, kafka_topics: Topics, credit_bundle: Path, tmp_path: Path
 ) -> Iterator[Sidecar]:
-    """Start the image with a config and a bundle mounted, as its user."""
-    mounted = tmp_path / "etc"
-    mounted.mkdir()
-    bundle = shutil.copytree(credit_bundle, mounted / "bundle")
-    config = config_of(kafka_topics, bundle, model={"bundle": "bundle"})
-    (mounted / "sidecar.yaml").write_text(yaml.safe_dump(config))
-    for path in (mounted, *mounted.rglob("*")):
-        path.chmod(0o755 if path.is_dir() else 0o644)
-    command = image.started({mounted: "/etc/sidecar"})
-    sidecar = Sidecar(tmp_path / "run", config, lambda _: command)
+    """The image with a config and a bundle mounted, as its user."""
+    etc = mounted(tmp_path / "etc", config_of(kafka_topics, Path("bundle")), credit_bundle)
+    command = image.started({etc: "/etc/sidecar"})
+    sidecar = Sidecar(tmp_path / "run", {}, lambda _: command)
     yield sidecar
     sidecar.kill()
 
 
 @pytest.mark.kafka
 def test_it_is_ready_within_seconds_and_answers(
-    image: Image, kafka_topics: Topics, launch_image: Sidecar
+    image: Image, kafka_topics: Topics, running: Sidecar
 ) -> None:
     clock = SystemClock()
     began = clock.monotonic()
-    launch_image.becomes()
+    running.becomes()
     took_s = clock.monotonic() - began
     kafka_topics.send(good_events(40))
     eventually(kafka_topics.settled, "40 outcomes")
-    process = Path(f"/proc/{launch_image.pid}")
+    process = Path(f"/proc/{running.pid}")
     status = dict(re.findall(r"^(\w+):\t(.*)$", (process / "status").read_text(), re.M))
 
     assert took_s <= READY_S
@@ -204,7 +185,7 @@ def test_it_is_ready_within_seconds_and_answers(
     assert (process / "exe").resolve().name.startswith("python3")
     assert (process / "root").resolve() == image.folder
     assert set(status["Uid"].split()) == set(status["Gid"].split()) == {"10001"}
-    assert launch_image.stop() == 0
+    assert running.stop() == 0
 
 
 def test_nothing_can_be_written_even_by_root(image: Image, tmp_path: Path) -> None:
