@@ -12,7 +12,7 @@ from sidecar.demo.broker import EmbeddedBroker
 from tests.brokers.kafka import KafkaBroker
 from tests.bundle_factory import credit_bundle
 from tests.image.building import CannotBuildError, Image, build
-from tests.integration.service import PARTITIONS, Sidecar, Topics, config_of
+from tests.integration.service import PARTITIONS, Sidecar, Topics, config_of, of_this_tree
 
 __all__ = ["credit_bundle"]
 
@@ -74,9 +74,13 @@ def launch(tmp_path: Path, credit_bundle: Path) -> Iterator[Launch]:
     """Start sidecars; none outlives the test, and none may have shown a traceback."""
     started: list[Sidecar] = []
 
-    def start(topics: Topics, **sections: Mapping[str, Any]) -> Sidecar:
+    def start(
+        topics: Topics,
+        command: Callable[[Path], list[str]] = of_this_tree,
+        **sections: Mapping[str, Any],
+    ) -> Sidecar:
         config = config_of(topics, credit_bundle, **sections)
-        sidecar = Sidecar(tmp_path / f"sidecar-{len(started)}", config)
+        sidecar = Sidecar(tmp_path / f"sidecar-{len(started)}", config, command)
         started.append(sidecar)
         return sidecar
 

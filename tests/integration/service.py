@@ -281,7 +281,8 @@ class Probe(NamedTuple):
 OK = (200, ())
 
 
-def _of_this_tree(config: Path) -> list[str]:
+def of_this_tree(config: Path) -> list[str]:
+    """Give what runs a config file with the code of this tree."""
     return [sys.executable, "-m", "sidecar", "run", str(config)]
 
 
@@ -292,7 +293,7 @@ class Sidecar:
         self,
         folder: Path,
         config: Mapping[str, Any] | str,
-        command: Callable[[Path], list[str]] = _of_this_tree,
+        command: Callable[[Path], list[str]] = of_this_tree,
     ) -> None:
         """Start it.
 
