@@ -49,7 +49,7 @@ class Image(NamedTuple):
         """Give the command that runs it: its user, its environment, and nothing to write to.
 
         Args:
-            mounts: Folders of this machine and where they are to be seen.
+            mounts: Folders and files of this machine, and where they are to be seen.
             as_root: For what gives its rights away by itself.
             read_only: Whether nothing can be written.
         """
@@ -91,6 +91,28 @@ def build(folder: Path, **arguments: str) -> Image:
         built[stage.name] = root
     assert image is not None
     return image
+
+
+def host(folder: Path) -> Image:
+    """Give what the base image has, with a checkout of this repository at /checkout.
+
+    Raises:
+        CannotBuildError: As `build`.
+    """
+    _check()
+    root, checkout = folder / "host", folder / "host" / "checkout"
+    _base(root)
+    for name in ("deploy", "requirements", "sidecar"):
+        shutil.copytree(ROOT / name, checkout / name)
+    for name in ("LICENSE", "README.md", "pyproject.toml"):
+        shutil.copy2(ROOT / name, checkout / name)
+    return Image(root, {"PATH": _PATH}, "0:0", "/checkout", [])
+
+
+def carry_out(image: Image, script: str) -> None:
+    """Run a script as root; what it writes stays."""
+    step = Instruction("RUN", f"--mount=type=cache,target=/root/.cache/pip set -e\n{script}")
+    _run(step, image.folder, image.workdir, image.environment)
 
 
 def mounted(folder: Path, config: Mapping[str, Any], bundle: Path) -> Path:
@@ -242,7 +264,9 @@ def _entered(
     lines += [f"mount --rbind /{name} {shlex.quote(f'{root}/{name}')}" for name in _KERNEL]
     for source, (target, how) in mounts.items():
         place = _inside(root, target)
-        place.mkdir(parents=True, exist_ok=True)
+        (place if source.is_dir() else place.parent).mkdir(parents=True, exist_ok=True)
+        if source.is_file():
+            place.touch()
         lines += _mounted(source, place, how)
     return ["unshare", "-m", "sh", "-c", "\n".join([*lines, f"exec {shlex.join(command)}"])]
 

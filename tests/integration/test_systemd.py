@@ -2,8 +2,11 @@
 
 import http.client
 import json
+import os
+import re
 import shutil
 import socket
+import stat
 import subprocess
 from collections.abc import Iterator
 from contextlib import closing
@@ -15,7 +18,7 @@ import pytest
 from sidecar.cli.run import _GRACE_S
 from sidecar.config.settings import LimitSettings
 from sidecar.config.values import ByteSize, Duration
-from tests.image.building import Image, mounted
+from tests.image.building import CannotBuildError, Image, carry_out, host, mounted
 from tests.integration.service import Sidecar, Topics, config_of, eventually, good_events
 from tests.systemd.unit import UNIT, allowed_calls, settings
 
@@ -24,6 +27,7 @@ pytestmark = [pytest.mark.systemd, pytest.mark.image, pytest.mark.timeout(300)]
 MOST_EXPOSED = 1.5
 """Of 10; what it asks for is 1.2."""
 _CREDENTIALS = "/run/credentials/sidecar.service"
+PAGE = Path(__file__).parents[2] / "docs" / "deployment-hosts.md"
 _CONFINE = Path(__file__).parents[1] / "systemd" / "confine.py"
 
 
@@ -33,11 +37,16 @@ def systemd() -> None:
         pytest.skip("systemd-analyze is not installed: Debian's package is `systemd`")
 
 
-def verified(image: Image, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Let systemd read the unit where its program is installed."""
+def verified(image: Image, folder: Path | None) -> subprocess.CompletedProcess[str]:
+    """Let systemd read the unit where its program is installed.
+
+    Args:
+        image: Where that is.
+        folder: Where the unit is, if it is not there.
+    """
     command = ["systemd-analyze", "verify", "--man=no", f"/etc/systemd/system/{UNIT.name}"]
     tried = image._replace(command=command).started(
-        {folder: "/etc/systemd/system"}, as_root=True, read_only=False
+        {folder: "/etc/systemd/system"} if folder else {}, as_root=True, read_only=False
     )
     return subprocess.run(tried, capture_output=True, text=True, timeout=60, check=False)
 
@@ -93,6 +102,35 @@ def test_a_wrong_config_ends_with_the_code_that_is_not_restarted(
 
     assert str(done.returncode) in settings()["RestartPreventExitStatus"]
     assert "bootstrap_servers" in done.stderr
+
+
+# --- installing as the page says -------------------------------------------------------------
+
+
+def test_the_commands_of_the_page_install_what_the_unit_starts(tmp_path: Path) -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    blocks = dict(re.findall(r"^<!-- host: (\w+) -->\n```sh\n(.*?)^```$", page, re.M | re.S))
+    try:
+        machine = host(tmp_path)
+    except CannotBuildError as reason:
+        pytest.skip(str(reason))
+
+    carry_out(machine, blocks["install"])
+    carry_out(machine, blocks["configure"])
+
+    done = verified(machine, None)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    (program, command, config) = settings()["ExecStart"][0].split()
+    assert os.access(machine.folder / program[1:], os.X_OK)
+    assert command == "run"
+    assert (machine.folder / config[1:]).is_file()
+    (credential,) = settings()["LoadCredential"]
+    secrets = machine.folder / credential.partition(":")[2][1:]
+    assert stat.S_IMODE(secrets.stat().st_mode) == 0o700
+    # Whoever the service runs as can read all of it, but for the secrets.
+    for folder in ("opt/sidecar", "etc/sidecar/models"):
+        for path in (machine.folder / folder).rglob("*"):
+            assert path.lstat().st_mode & stat.S_IROTH, path
 
 
 # --- running with what it allows -------------------------------------------------------------
