@@ -12,7 +12,7 @@ from tests.compose import DEPLOY, SERVICES, mounts, topics
 from tests.image.building import Image
 from tests.integration.service import Input, Sidecar, Topics, eventually, ids
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(420)
 
 EVENTS = DEPLOY / "compose" / "events.jsonl"
 
