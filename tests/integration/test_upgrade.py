@@ -99,6 +99,7 @@ def test_each_version_counts_on_from_what_the_other_stored(
     versions: list[dict[str, Run]] = [{"command": before}, {}, {"command": before}]
     for turn, version in enumerate(versions):
         sidecar = launch(topics, **version).working()
+        sidecar.becomes()  # only then is what was stored restored
         restored = window(sidecar)
         topics.send(good_events(400, first=400 * turn))
         eventually(topics.settled, "the outcomes of this turn")
