@@ -233,5 +233,6 @@ def test_counts_of_a_later_format_begin_anew_in_words_and_no_event_is_lost(
     assert sidecar.stop() == 0
     # Written over by what begins anew, so the next start has nothing to say.
     third = launch(stored).working()
+    third.becomes()
     assert resets(third) == []
     assert window(third) == 400
