@@ -16,6 +16,8 @@ from tests.brokers.secure import SecureBroker, secure_broker
 _COROUTINE_S = 50.0
 # The first test on a real broker also fetches, formats and starts it.
 _KAFKA_S = 180.0
+# The first test of what Kubernetes takes also builds the tools.
+_KUBERNETES_S = 1_200.0
 
 # No time limit per example: it would fail on a busy machine, and says nothing of the law. CI
 # draws the same examples each time, so that a red build is the fault of its change; the
@@ -32,8 +34,9 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if item.get_closest_marker("kafka") and not item.get_closest_marker("timeout"):
-            item.add_marker(pytest.mark.timeout(_KAFKA_S))
+        for marker, seconds in (("kafka", _KAFKA_S), ("kubernetes", _KUBERNETES_S)):
+            if item.get_closest_marker(marker) and not item.get_closest_marker("timeout"):
+                item.add_marker(pytest.mark.timeout(seconds))
 
 
 @pytest.hookimpl(tryfirst=True)

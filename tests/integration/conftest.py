@@ -13,6 +13,10 @@ from tests.brokers.kafka import KafkaBroker
 from tests.bundle_factory import credit_bundle
 from tests.image.building import CannotBuildError, Image, build
 from tests.integration.service import PARTITIONS, Sidecar, Topics, config_of, of_this_tree
+from tests.kube.apiserver import ApiServer
+from tests.kube.rendered import PAIRS
+from tests.kube.tools import CannotBuildError as NoToolsError
+from tests.kube.tools import tool
 
 __all__ = ["credit_bundle"]
 
@@ -90,3 +94,25 @@ def launch(tmp_path: Path, credit_bundle: Path) -> Iterator[Launch]:
     for sidecar in started:
         assert "Traceback" not in sidecar.output
         assert [line for line in sidecar.log if "exception" in line] == []
+
+
+@pytest.fixture(scope="session")
+def kube_tools() -> None:
+    """Helm, kustomize and the rest, built when this is the first time."""
+    try:
+        tool("helm")
+    except NoToolsError as reason:
+        pytest.skip(str(reason))
+
+
+@pytest.fixture(scope="session")
+def cluster(kube_tools: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
+    """A real API server with the namespaces of all overlays, each restricted."""
+    server = ApiServer(tmp_path_factory.mktemp("cluster"))
+    try:
+        server.start()
+        for name in {pair.namespace for pair in PAIRS.values()} | {"kafka", "monitoring"}:
+            server.namespace(name)
+        yield server
+    finally:
+        server.stop()
