@@ -27,7 +27,7 @@ format: .venv/dev.done ## lay out the code
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 
 docs: .venv/dev.done ## generated pages, schemas and dashboards
-	@$(BIN)/python -m sidecar.telemetry.reference > docs/metrics.md && $(BIN)/python -m sidecar.config.reference > docs/configuration.md && $(BIN)/python -m sidecar.app.checks.reference > docs/check.md && $(BIN)/python -m loadtests.faults.report docs && $(BIN)/python -m loadtests.drift.tables docs/performance.md && $(BIN)/python -m loadtests.pages docs/performance.md && $(BIN)/sidecar schema --write schemas && $(BIN)/python -m tools.dashboards
+	@$(BIN)/python -m sidecar.telemetry.reference > docs/metrics.md && $(BIN)/python -m sidecar.config.reference > docs/configuration.md && $(BIN)/python -m sidecar.app.checks.reference > docs/check.md && $(BIN)/python -m loadtests.faults.report docs && $(BIN)/python -m loadtests.drift.tables docs/performance.md && $(BIN)/python -m loadtests.pages docs/performance.md && $(BIN)/sidecar schema --write schemas && $(BIN)/python -m tools.dashboards && $(BIN)/python -m tools.kubernetes
 
 bench: .venv/dev.done ## the sidecar beside the bare copy loop on a real Kafka, about 10 minutes
 	@$(BIN)/python -m loadtests $(ARGS)

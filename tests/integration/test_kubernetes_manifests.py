@@ -18,6 +18,7 @@ from tests.kube.rendered import (
     pod_spec,
     rendered,
     sidecar,
+    template,
 )
 
 pytestmark = [pytest.mark.kubernetes, pytest.mark.usefixtures("kube_tools")]
@@ -38,12 +39,9 @@ def test_both_give_the_same_objects(name: str) -> None:
 
 @pytest.mark.parametrize("name", PAIRS)
 def test_helm_has_nothing_to_say_of_a_chart(name: str, tmp_path: Path) -> None:
-    pair = PAIRS[name]
-    place = copied(tmp_path) / pair.chart
+    chart = copied(tmp_path) / PAIRS[name].chart
 
-    said = output(
-        "helm", "lint", "--strict", str(place), "-f", f"{place}/values/{pair.values}.yaml"
-    )
+    said = output("helm", "lint", "--strict", str(chart), "-f", f"{chart}/values/{name}.yaml")
 
     assert "1 chart(s) linted, 0 chart(s) failed" in said
 
@@ -68,14 +66,11 @@ def test_another_config_gives_other_pods_by_kustomize(tmp_path: Path) -> None:
 def test_another_config_gives_other_pods_by_helm(
     name: str, config: str, tmp_path: Path
 ) -> None:
-    pair = PAIRS[name]
-    place = copied(tmp_path) / pair.chart
-    values = f"{place}/values/{pair.values}.yaml"
-    template = ("helm", "template", "credit", str(place), "-f", values)
+    deploy, prefix = copied(tmp_path), config.removesuffix("config")
 
     before, same, after = (
-        annotations(output(*template, *more))
-        for more in ((), ("--set", "x=1"), ("--set", f"{config}.log.format=text"))
+        annotations(output(*template(deploy, name, "--set", f"{prefix}{changed}")))
+        for changed in ("replicas=2", "replicas=3", "config.log.format=text")
     )
 
     assert before == same

@@ -20,43 +20,46 @@ CONFIG = "sidecar.yaml"
 
 
 class Pair(NamedTuple):
-    """An overlay, and the release that must be the same."""
+    """Overlays, and the release that must be the same."""
 
-    overlay: str
+    overlays: tuple[str, ...]
+    """Folders of `deploy`."""
     chart: str
-    values: str
     namespace: str
 
 
+_OVERLAYS = "kubernetes/overlays"
 PAIRS = {
-    "dev": Pair("overlays/dev", "chart", "dev", "credit-dev"),
-    "staging": Pair("overlays/staging", "chart", "staging", "credit-staging"),
-    "production": Pair("overlays/production", "chart", "production", "credit"),
-    "on-premises": Pair("overlays/on-premises", "chart", "on-premises", "credit"),
-    "native-sidecar": Pair(
-        "overlays/native-sidecar", "model-service", "native-sidecar", "credit"
+    "dev": Pair((f"{_OVERLAYS}/dev",), "chart", "credit-dev"),
+    "staging": Pair((f"{_OVERLAYS}/staging",), "chart", "credit-staging"),
+    # What is there once for a cluster, or outlives the sidecar, is applied on its own.
+    "production": Pair(
+        (f"{_OVERLAYS}/production", "kubernetes/topics", "monitoring"), "chart", "credit"
     ),
-    "ordinary-container": Pair(
-        "overlays/ordinary-container", "model-service", "ordinary-container", "credit"
-    ),
+    "on-premises": Pair((f"{_OVERLAYS}/on-premises",), "chart", "credit"),
+    "native-sidecar": Pair((f"{_OVERLAYS}/native-sidecar",), "model-service", "credit"),
+    "ordinary-container": Pair((f"{_OVERLAYS}/ordinary-container",), "model-service", "credit"),
 }
+"""By the name of overlay and values file."""
 
 
 @cache
-def kustomize(overlay: str) -> str:
-    """Give what `kustomize build` prints for a folder of `deploy/kubernetes`."""
-    return output("kustomize", "build", str(DEPLOY / "kubernetes" / overlay))
-
-
-@cache
-def helm(chart: str, values: str, namespace: str) -> str:
-    """Give what `helm template` prints for a chart of `deploy` with a file of its values."""
-    with TemporaryDirectory() as folder:
-        place = copied(Path(folder)) / chart
-        file = place / "values" / f"{values}.yaml"
-        return output(
-            "helm", "template", "credit", str(place), "-f", str(file), "-n", namespace
+def rendered(way: str, name: str) -> str:
+    """Give the text of a pair, by `kustomize` or `helm`."""
+    pair = PAIRS[name]
+    if way == "kustomize":
+        return "---\n".join(
+            output("kustomize", "build", str(DEPLOY / each)) for each in pair.overlays
         )
+    with TemporaryDirectory() as folder:
+        return output(*template(copied(Path(folder)), name))
+
+
+def template(deploy: Path, name: str, *more: str) -> tuple[str, ...]:
+    """Give the command that renders a release from a copy of `deploy`."""
+    chart, values = deploy / PAIRS[name].chart, f"values/{name}.yaml"
+    where = ("-n", PAIRS[name].namespace, *more)
+    return ("helm", "template", "credit", str(chart), "-f", str(chart / values), *where)
 
 
 def copied(folder: Path) -> Path:
@@ -81,29 +84,23 @@ def objects(text: str) -> list[Object]:
     return [each for each in yaml.safe_load_all(text) if each is not None]
 
 
-def rendered(way: str, name: str) -> str:
-    """Give the text of a pair, by `kustomize` or `helm`."""
-    pair = PAIRS[name]
-    if way == "kustomize":
-        return kustomize(pair.overlay)
-    return helm(pair.chart, pair.values, pair.namespace)
-
-
 # --- what may differ -------------------------------------------------------------------------
 
 # kustomize puts the hash of the config into its name, Helm into an annotation of the pods. Both
 # roll the pods when the config changes, which is tested on its own.
 _HASH = re.compile(r"(sidecar-config)-[a-z0-9]{10}$")
 _CHECKSUM = "checksum/config"
-# Who made an object, as each chart says it.
-_HELM = ("app.kubernetes.io/managed-by", "helm.sh/chart")
+# Who made an object, as each chart says it, and what Helm may do with it.
+_HELM = ("app.kubernetes.io/managed-by", "helm.sh/chart", "helm.sh/resource-policy")
 
 
 def normal(each: Object) -> Object:
     """Give an object without what may differ: all of it is here."""
     found: Object = _without_hashes(each)
-    for label in _HELM:
-        found["metadata"].get("labels", {}).pop(label, None)
+    for part in ("labels", "annotations"):
+        said = found["metadata"].pop(part, {})
+        if left := {key: value for key, value in said.items() if key not in _HELM}:
+            found["metadata"][part] = left
     if found["kind"] == "Deployment":
         template = found["spec"]["template"]
         if template["metadata"].get("annotations", {}).keys() == {_CHECKSUM}:

@@ -44,3 +44,9 @@ checksum/config: {{ include "sidecar.config" . | sha256sum }}
 {{- .repository -}}:{{- .tag -}}
 {{- with .digest -}}@{{ . }}{{- end -}}
 {{- end -}}
+
+{{/* The consumer group, as the config says it or by its default. */}}
+{{- define "sidecar.group" -}}
+{{- $name := required "config.name: what the consumer group begins with" .Values.config.name -}}
+{{- default (printf "%s-sidecar" $name) .Values.config.kafka.group -}}
+{{- end -}}

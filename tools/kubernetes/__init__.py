@@ -1,0 +1,1 @@
+"""Files of `deploy` for Kubernetes that are made of others: `python -m tools.kubernetes`."""
