@@ -13,6 +13,7 @@ LOADTESTS = ROOT / "loadtests"
 PEERS = {
     **{name: LOADTESTS / "drift" / f"{name}.txt" for name in ("evidently", "nannyml", "river")},
     **{path.stem: path for path in (LOADTESTS / "contestants" / "requirements").glob("*.txt")},
+    "kubernetes": ROOT / "tests" / "kube" / "validate.txt",
 }
 IMAGE = [*(ROOT / "deploy" / "image").glob("*.txt"), *(ROOT / "tests" / "image").glob("*.txt")]
 LOCKS = [*sorted((ROOT / "requirements").glob("*.txt")), *PEERS.values(), *sorted(IMAGE)]
