@@ -118,7 +118,7 @@ class Topics(Part):
     cluster: str
     """Name of the `Kafka` resource."""
     partitions: Whole
-    """Of events, decisions and state; never change it later."""
+    """Of all topics but signals; never change it later."""
     replicas: Whole
     """Copies of each topic."""
     minInsyncReplicas: Whole  # noqa: N815
