@@ -31,6 +31,8 @@ class ApiServer:
     def __init__(self, folder: Path) -> None:
         """Name the folder for its data, keys and logs."""
         self._folder = folder
+        self.config = folder / "config"
+        """Of `kubectl` and Helm, to get in as somebody who may do everything."""
         self._port = free_port()
         self._processes: list[subprocess.Popen[bytes]] = []
 
@@ -95,7 +97,7 @@ class ApiServer:
             RefusedError: It fails; the text says why.
         """
         done = subprocess.run(
-            [tool("kubectl"), f"--kubeconfig={self._folder / 'config'}", *arguments],
+            [tool("kubectl"), f"--kubeconfig={self.config}", *arguments],
             input=given,
             capture_output=True,
             text=True,
@@ -131,7 +133,7 @@ class ApiServer:
             "contexts": [{"name": "it", "context": {"cluster": "it", "user": "it"}}],
             "current-context": "it",
         }
-        (self._folder / "config").write_text(json.dumps(config))
+        self.config.write_text(json.dumps(config))
 
     def _await_ready(self) -> None:
         ends = _CLOCK.monotonic() + _READY_S
