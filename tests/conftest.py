@@ -17,7 +17,7 @@ _COROUTINE_S = 50.0
 # The first test on a real broker also fetches, formats and starts it.
 _KAFKA_S = 180.0
 # The first test of what Kubernetes takes also builds the tools.
-_KUBERNETES_S = 1_200.0
+_KUBERNETES_S = 900.0
 
 # No time limit per example: it would fail on a busy machine, and says nothing of the law. CI
 # draws the same examples each time, so that a red build is the fault of its change; the

@@ -41,7 +41,8 @@ allow --operation Write --topic "$NAME.decisions" --topic "$NAME.dead-letters" \
     --topic "$NAME.signals"
 allow --operation Read --operation Write --topic "$NAME.state"
 # The sidecar can do without; `sidecar check --connect` looks at the topics' settings.
-allow --operation DescribeConfigs --topic "$NAME." --resource-pattern-type prefixed
+allow --operation DescribeConfigs --topic "$NAME.events" --topic "$NAME.decisions" \
+    --topic "$NAME.dead-letters" --topic "$NAME.signals" --topic "$NAME.state"
 if [ "$EXACTLY_ONCE" = yes ]; then
     allow --operation Write --transactional-id "$NAME-sidecar.$NAME.events." \
         --resource-pattern-type prefixed

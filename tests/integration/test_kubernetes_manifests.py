@@ -1,5 +1,8 @@
 """kustomize and Helm give the same objects, and what stands in them is true of the program."""
 
+import hashlib
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -141,3 +144,43 @@ def test_the_container_is_the_same_in_every_form() -> None:
     }
 
     assert len(kinds) == 1
+
+
+# --- the bundle ------------------------------------------------------------------------------
+
+
+def test_a_bundle_is_copied_before_the_sidecar_starts() -> None:
+    pod = pod_spec(objects(rendered("kustomize", "native-sidecar")))
+
+    assert [each["name"] for each in pod["initContainers"]] == ["sidecar-bundle", "sidecar"]
+
+
+@pytest.mark.parametrize("digest", ["", "0" * 64], ids=["the manifest's", "another"])
+def test_a_bundle_is_the_one_that_was_named(
+    digest: str, credit_bundle: Path, tmp_path: Path
+) -> None:
+    pod = pod_spec(objects(rendered("kustomize", "production")))
+    (copies,) = pod["initContainers"]
+    (script,) = copies["args"]
+    manifest = (credit_bundle / "manifest.toml").read_bytes()
+    settings = {
+        "BUNDLE": str(tmp_path / "models" / "credit" / "7"),
+        "MANIFEST_SHA256": digest or hashlib.sha256(manifest).hexdigest(),
+    }
+    assert settings.keys() == {each["name"] for each in copies["env"]}
+
+    # Twice: it runs again when the node starts anew, and finds what it copied before.
+    codes = [
+        subprocess.run(
+            [*copies["command"], script.replace("/bundle/.", f"{credit_bundle}/.")],
+            env={**os.environ, **settings},
+            capture_output=True,
+        ).returncode
+        for _ in range(2)
+    ]
+
+    assert codes == ([1, 1] if digest else [0, 0])
+    assert (
+        digest
+        or CliRunner().invoke(cli, ["bundle", "verify", settings["BUNDLE"]]).exit_code == 0
+    )

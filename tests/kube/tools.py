@@ -1,6 +1,6 @@
 """Helm, kustomize, kubectl and a Kubernetes API server with its etcd, built from their sources.
 
-Their versions are in `tools/go.mod`, what their modules must be in `tools/go.sum`. They are
+Their versions are in `go/go.mod`, what their modules must be in `go/go.sum`. They are
 built once, with Go, into `.cache/kube-<digest>`; that takes some minutes. `python -m
 tests.kube.tools` builds them and says where they are.
 """
@@ -13,7 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-_MODULE = Path(__file__).parent / "tools"
+_MODULE = Path(__file__).parent / "go"
 _CACHE = Path(__file__).parent.parent.parent / ".cache"
 # The package of etcd's server is named after its folder.
 _NAMES = {"server": "etcd"}

@@ -1,4 +1,4 @@
-module sidecar/tests/kube/tools
+module sidecar/tests/kube/go
 
 go 1.24.0
 
