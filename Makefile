@@ -2,7 +2,6 @@
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 BIN := .venv/bin
-LOCK := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url
 INSTALL = $(BIN)/python -m pip install -q --disable-pip-version-check
 
 .PHONY: help demo examples test lint check format docs lock bench bench-latency bench-peers bench-scenarios bench-kernels bench-drift drift-simulation faults faults-short memory clean
@@ -60,7 +59,7 @@ memory: .venv/dev.done ## ten million events through one sidecar, and its memory
 	@$(BIN)/python -m loadtests.faults.memory $(ARGS)
 
 lock: .venv/dev.done ## the locked versions anew
-	@$(LOCK) pyproject.toml -o requirements/runtime.txt && $(LOCK) pyproject.toml --extra demo --extra top --group build -c requirements/runtime.txt -o requirements/demo.txt && $(LOCK) pyproject.toml --all-extras --group build --group test --group lint --group docs --group dashboards --group tools -c requirements/runtime.txt -o requirements/dev.txt && sed '/^protobuf==/,/[^\\]$$/d' requirements/runtime.txt | $(LOCK) pyproject.toml --group build --group examples -c - -o requirements/examples.txt && for tool in evidently nannyml river; do $(LOCK) --group pyproject.toml:$$tool --override loadtests/drift/left-out.txt -o loadtests/drift/$$tool.txt || exit 1; done && for tool in quix faststream bytewax; do $(LOCK) --group pyproject.toml:$$tool -c requirements/runtime.txt -o loadtests/contestants/requirements/$$tool.txt || exit 1; done && $(LOCK) deploy/image/build.in -c requirements/dev.txt -o deploy/image/build.txt && for extra in registry traces; do $(LOCK) pyproject.toml --extra $$extra -c requirements/dev.txt -o deploy/image/$$extra.txt || exit 1; done && $(LOCK) tests/image/hadolint.in -o tests/image/hadolint.txt && $(LOCK) --group pyproject.toml:kubernetes -o tests/kube/validate.txt
+	@tools/lock
 
 clean: ## everything that can be made anew
 	@rm -rf .venv .venv-examples .cache build site

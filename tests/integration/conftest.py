@@ -15,8 +15,7 @@ from tests.image.building import CannotBuildError, Image, build
 from tests.integration.service import PARTITIONS, Sidecar, Topics, config_of, of_this_tree
 from tests.kube.apiserver import ApiServer
 from tests.kube.rendered import PAIRS
-from tests.kube.tools import CannotBuildError as NoToolsError
-from tests.kube.tools import tool
+from tests.kube.tools import NoToolsError, tool
 
 __all__ = ["credit_bundle"]
 

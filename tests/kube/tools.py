@@ -19,7 +19,7 @@ _CACHE = Path(__file__).parent.parent.parent / ".cache"
 _NAMES = {"server": "etcd"}
 
 
-class CannotBuildError(Exception):
+class NoToolsError(Exception):
     """Something that the tools need is not on this machine."""
 
 
@@ -27,7 +27,7 @@ def tool(name: str) -> str:
     """Give the path of a tool, built when it is not there: `helm`, `kustomize`, `etcd`, ...
 
     Raises:
-        CannotBuildError: Go is missing or too old, or modules cannot be fetched.
+        NoToolsError: Go is missing or too old, or modules cannot be fetched.
     """
     return str(_built() / name)
 
@@ -56,7 +56,7 @@ def _flags(module: str) -> list[str]:
 
 def _build(target: Path, flags: list[str]) -> None:
     if (go := shutil.which("go")) is None:
-        raise CannotBuildError("Go 1.24 or later builds the tools; none found")
+        raise NoToolsError("Go 1.24 or later builds the tools; none found")
     # Filled beside its place and moved there whole: an interrupted build leaves nothing.
     filling = target.with_name(f"{target.name}.{os.getpid()}")
     command = (go, "build", "-trimpath", f"-ldflags={' '.join(flags)}", "-o", f"{filling}/")
@@ -71,7 +71,7 @@ def _build(target: Path, flags: list[str]) -> None:
     )
     if done.returncode:
         shutil.rmtree(filling, ignore_errors=True)
-        raise CannotBuildError(f"Go could not build the tools:\n{done.stderr[-2000:]}")
+        raise NoToolsError(f"Go could not build the tools:\n{done.stderr[-2000:]}")
     for built, name in _NAMES.items():
         (filling / built).rename(filling / name)
     if not target.exists():
