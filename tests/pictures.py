@@ -35,7 +35,7 @@ def main(folder: Path) -> None:
 
 def opened(page: Page, url: str) -> None:
     """Show the decision of a rule, with the way that its event took."""
-    page.open(url, width=1100, height=560)
+    page.open(url, width=1100, height=600)
     page.value("document.querySelectorAll('.decisions details')[1].open = true")
     page.value("document.querySelector('.decisions').scrollIntoView()")
 
