@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
+import pytest
+
 from tools.pages import Block
 
 _BETWEEN = "===== block "
@@ -37,6 +39,8 @@ def run(text: str, folder: Path, environ: Mapping[str, str], limit_s: float) -> 
         )
         try:
             process.wait(limit_s)
+        except subprocess.TimeoutExpired:
+            pytest.fail(f"not done after {limit_s:g} s, so far:\n{printed.read_text()}", False)
         finally:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
