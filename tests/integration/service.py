@@ -43,7 +43,7 @@ _END_S = 30.0
 
 
 def eventually(
-    ask: Callable[[], T], what: str | Callable[[], str], within_s: float = 45.0
+    ask: Callable[[], T], what: str | Callable[[], str], within_s: float = 25.0
 ) -> T:
     """Ask until the answer is true, give it, and fail when that takes too long."""
     clock = SystemClock()

@@ -74,10 +74,11 @@ def test_killed_again_and_again_each_event_is_decided_and_counted_once(
     topics = kafka_topics
     total = 0
     for _ in range(4):
+        before = sum(topics.committed().values())
         sidecar = launch(topics, delivery=EXACTLY_ONCE)
         topics.send(good_events(300, first=total))
         total += 300
-        moved_past(topics, sum(topics.committed().values()))
+        moved_past(topics, before)
         sidecar.kill()
     last = launch(topics, delivery=EXACTLY_ONCE)
     eventually(topics.settled, "an outcome of every event", 60)
