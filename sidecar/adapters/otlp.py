@@ -8,7 +8,6 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -17,6 +16,7 @@ from uuid import uuid4
 from opentelemetry.trace import Tracer
 
 from sidecar import __version__
+from sidecar.adapters.extras import not_installed
 from sidecar.config.settings import TraceSettings
 from sidecar.errors import Finding, UserError
 
@@ -184,11 +184,4 @@ def _read(at: str, read: Callable[[], T]) -> T:
 
 def missing_trace_packages() -> list[str]:
     """Name the packages of the extra that are not installed."""
-    return [name for name in _PACKAGES if not _is_there(name)]
-
-
-def _is_there(package: str) -> bool:
-    try:
-        return find_spec(package) is not None
-    except (ModuleNotFoundError, ValueError):  # of the package that it is in; a blocked one
-        return False
+    return not_installed(_PACKAGES)

@@ -8,9 +8,9 @@ import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
+from sidecar.adapters.extras import not_installed
 from sidecar.config.settings import RegistrySettings
 from sidecar.errors import Finding, RegistryUnavailableError, UserError
 from sidecar.ports import PlainJson, Schema, SchemaId, UnknownSchema
@@ -192,14 +192,7 @@ async def registry_trouble(
 
 def missing_packages() -> list[str]:
     """Name the packages of the extra that are not installed."""
-    return [name for name in _PACKAGES if not _is_there(name)]
-
-
-def _is_there(package: str) -> bool:
-    try:
-        return find_spec(package) is not None
-    except ModuleNotFoundError:  # of the package that it is in
-        return False
+    return not_installed(_PACKAGES)
 
 
 def _confluent_client(arguments: dict[str, Any]) -> Any:

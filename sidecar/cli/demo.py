@@ -3,11 +3,11 @@
 import os
 import signal
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 import click
 
+from sidecar.adapters.extras import not_installed
 from sidecar.errors import Finding, UserError
 
 EXIT_TERMINATED = 143  # what a shell gives for a process that SIGTERM ended
@@ -52,8 +52,7 @@ def demo(seconds: float, serve: bool, keep: Path | None) -> None:
 
 
 def _need_extra() -> None:
-    missing = [package for package in _PACKAGES if find_spec(package) is None]
-    if missing:
+    if missing := not_installed(_PACKAGES):
         mend = "install this package with its extra `demo`, or run `make demo` in a checkout"
         raise UserError(
             "the demo",

@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-import pytest
-
 from tools.pages import Block
 
 _BETWEEN = "===== block "
@@ -40,7 +38,9 @@ def run(text: str, folder: Path, environ: Mapping[str, str], limit_s: float) -> 
         try:
             process.wait(limit_s)
         except subprocess.TimeoutExpired:
-            pytest.fail(f"not done after {limit_s:g} s, so far:\n{printed.read_text()}", False)
+            so_far = printed.read_text(encoding="utf-8")
+            message = f"not done after {limit_s:g} s, so far:\n{so_far}"
+            raise AssertionError(message) from None
         finally:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
