@@ -18,14 +18,21 @@ _CLOSE_S = 5.0
 
 @contextmanager
 def listening(surface: StaticSurface, settings: HttpSettings = FREE) -> Iterator[str]:
-    """Give the address of an admin listener on a thread of its own."""
+    """Give the address of an admin listener."""
+    with serving(surface, settings) as server:
+        yield str(server.addresses.admin)
+
+
+@contextmanager
+def serving(surface: StaticSurface, settings: HttpSettings) -> Iterator[HttpServer]:
+    """Give both listeners, on a thread of their own."""
     loop = asyncio.new_event_loop()
     thread = Thread(target=loop.run_forever)
     thread.start()
     server = HttpServer(settings, surface, {"TOKEN": TOKEN})
     try:
         asyncio.run_coroutine_threadsafe(server.start(), loop).result(10)
-        yield str(server.addresses.admin)
+        yield server
     finally:
         asyncio.run_coroutine_threadsafe(server.close(_CLOSE_S), loop).result(10)
         loop.call_soon_threadsafe(loop.stop)

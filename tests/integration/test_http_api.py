@@ -1,11 +1,9 @@
 """The HTTP API keeps to its OpenAPI document, whatever is asked."""
 
-import asyncio
 import http.client
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from threading import Thread
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
@@ -29,6 +27,7 @@ from sidecar.config.settings import HttpSettings
 from sidecar.config.values import Address, Duration, Secret
 from sidecar.telemetry.openapi import openapi
 from sidecar.telemetry.status import Cause, StatusView, Verdict
+from tests.listeners import serving
 from tests.telemetry_samples import StaticSurface, status
 
 OPEN = HttpSettings(
@@ -49,23 +48,11 @@ API = sorted(path for path in openapi()["paths"] if path.startswith("/api/"))
 PROBES = ("/livez", "/healthz", "/readyz", "/startupz")
 
 
-@contextmanager
 def running(
     chosen: HttpSettings = OPEN, surface: StaticSurface | None = None
-) -> Iterator[HttpServer]:
-    """A server on a thread of its own."""
-    loop = asyncio.new_event_loop()
-    thread = Thread(target=loop.run_forever)
-    thread.start()
-    server = HttpServer(chosen, surface or StaticSurface(), {"TOKEN": "s3cret"})
-    try:
-        asyncio.run_coroutine_threadsafe(server.start(), loop).result(10)
-        yield server
-    finally:
-        asyncio.run_coroutine_threadsafe(server.close(5), loop).result(10)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
+) -> AbstractContextManager[HttpServer]:
+    """Give a server of what the samples say."""
+    return serving(surface or StaticSurface(), chosen)
 
 
 def ends(case: Any) -> Any:
