@@ -207,6 +207,8 @@ class TopApp(App[int]):
         return Moment(self._watch.sightings(), clock.monotonic(), clock.now_ms())
 
     def _paint(self) -> None:
+        if not self.is_running:
+            return  # it ends, and its parts go one by one while the interval still ticks
         moment, width = self._moment(), self.size.width
         # The scroll bar takes a cell, and a row that is too wide would take two lines.
         shown = sheet(self._choice, moment.sightings, moment.now_s, max(1, width - 1))

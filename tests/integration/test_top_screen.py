@@ -249,3 +249,11 @@ async def test_a_screen_that_becomes_wider_shows_more() -> None:
             assert "worst drift" not in await viewer.reads("1 of 2 answer")
             await viewer.pilot.resize_terminal(160, 20)
             await viewer.reads("worst drift")
+
+
+async def test_it_ends_while_it_paints(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sidecar.top.screen._PAINT_S", 0.001)
+    with listening(StaticSurface()) as address:
+        for _ in range(5):
+            async with viewing(address) as viewer:  # raises what raised in the screen
+                await viewer.reads("decisions")
