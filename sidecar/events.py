@@ -129,6 +129,18 @@ class RecordBatch:
         lengths = [span.stop - span.start for span in self.spans]
         return np.repeat(np.array([span.partition for span in self.spans], np.int64), lengths)
 
+    def spans_of(self, rows: Int64Column) -> tuple[Span, ...]:
+        """Give the partitions of some rows, as positions among these.
+
+        Args:
+            rows: Rising rows of this batch.
+        """
+        stops = np.searchsorted(rows, [span.stop for span in self.spans]).tolist()
+        found = zip(self.spans, [0, *stops], stops, strict=False)
+        return tuple(
+            Span(span.partition, start, stop) for span, start, stop in found if stop > start
+        )
+
 
 class Rejection(NamedTuple):
     """One record that is refused for good."""
@@ -208,13 +220,7 @@ class EventBatch:
 
     def __post_init__(self) -> None:
         """Find the rows of each partition."""
-        spans = self.records.spans
-        stops = np.searchsorted(self.rows, [span.stop for span in spans]).tolist()
-        found = zip(spans, [0, *stops], stops, strict=False)
-        own = tuple(
-            Span(span.partition, start, stop) for span, start, stop in found if stop > start
-        )
-        object.__setattr__(self, "_spans", own)
+        object.__setattr__(self, "_spans", self.records.spans_of(self.rows))
 
     def __len__(self) -> int:
         """Count the events."""

@@ -24,6 +24,7 @@ class AnswerColumns:
         self._has_confidence = bool(reference.confidence)
         labels = () if reference.label is None else reference.label.categories
         self._has_label = reference.label is not None
+        self._width = 2 + self._has_confidence + self._has_label
         self._codes = {label: float(code) for code, label in enumerate(labels)}
 
     def matrix(self, decisions: DecisionBatch) -> NDArray[np.float64]:
@@ -35,14 +36,14 @@ class AnswerColumns:
         Returns:
             The columns score, confidence, label (as its code in the reference) and source.
         """
-        return np.column_stack(
-            (
-                decisions.score,
-                *([decisions.confidence] if self._has_confidence else ()),
-                *([self._label_codes(decisions)] if self._has_label else ()),
-                decisions.source.astype(np.float64),
-            )
-        )
+        matrix = np.empty((len(decisions), self._width))
+        matrix[:, 0] = decisions.score
+        if self._has_confidence:
+            matrix[:, 1] = decisions.confidence
+        if self._has_label:
+            matrix[:, -2] = self._label_codes(decisions)
+        matrix[:, -1] = decisions.source
+        return matrix
 
     def excluded(
         self, decisions: DecisionBatch, matrix: NDArray[np.float64]
@@ -59,16 +60,9 @@ class AnswerColumns:
         Returns:
             A mask of the same shape.
         """
-        unscored = _UNSCORED[decisions.reason]
-        left_out = np.isnan(matrix) & (decisions.source == Source.UPSTREAM)[:, None]
-        mask: NDArray[np.bool_] = left_out | np.column_stack(
-            (
-                unscored,
-                *([unscored] if self._has_confidence else ()),
-                *([unscored] if self._has_label else ()),
-                np.zeros(len(unscored), np.bool_),
-            )
-        )
+        mask: NDArray[np.bool_] = np.isnan(matrix)
+        mask &= (decisions.source == Source.UPSTREAM)[:, None]
+        mask[:, :-1] |= _UNSCORED[decisions.reason][:, None]  # the source always counts
         return mask
 
     def _label_codes(self, decisions: DecisionBatch) -> Float64Column:

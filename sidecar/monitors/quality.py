@@ -147,7 +147,7 @@ class QualityMonitor:
         events = decisions.events
         self._unseen.observe(events.features, events.event_time_ms, self._uncounted(events))
         cells = self._cells.decided(decisions, self._duplicates(events))
-        rows, times_ms = events.rows, events.event_time_ms
+        rows, times_ms, spans = events.rows, events.event_time_ms, events.spans()
         if rejections:
             refused = np.array([rejection.row for rejection in rejections], np.int64)
             rows = np.concatenate((rows, refused))
@@ -155,10 +155,10 @@ class QualityMonitor:
             cells = np.concatenate((cells, self._cells.refused(rejections)))
             order = np.argsort(rows)
             rows, times_ms, cells = rows[order], times_ms[order], cells[order]
+            spans = events.records.spans_of(rows)
         offsets = events.records.offsets[rows]
-        for span in events.records.spans:
-            start, stop = np.searchsorted(rows, (span.start, span.stop)).tolist()
-            own = slice(start, stop)
+        for span in spans:
+            own = slice(span.start, span.stop)
             self._count(span.partition, offsets[own], times_ms[own], cells[own])
 
     def revoked(self, partitions: Collection[int]) -> None:
@@ -201,7 +201,7 @@ class QualityMonitor:
         for span in events.spans():
             own = slice(span.start, span.stop)
             state = self.windows.partitions.get(span.partition)
-            if state is not None:
+            if state is not None and offsets[span.start] < state.next:
                 uncounted[own] = offsets[own] >= state.next
         return uncounted
 

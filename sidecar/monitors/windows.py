@@ -266,26 +266,46 @@ class RollingWindows:
             How many were late and count nowhere.
         """
         state = self._partitions.get(partition)
-        begin = 0 if state is None else int(np.searchsorted(offsets, state.next))
-        if begin == len(offsets):
+        counted = 0 if state is None else int(np.searchsorted(offsets, state.next))
+        if counted == len(offsets):
             return 0
         if state is None:
             state = self._partitions[partition] = PartitionPanes()
-        if begin:
-            offsets, times_ms, cells = offsets[begin:], times_ms[begin:], cells[begin:]
+        if counted:
+            offsets, times_ms, cells = offsets[counted:], times_ms[counted:], cells[counted:]
         before = int(times_ms[0]) if state.newest_ms is None else state.newest_ms
-        newest = np.maximum(np.maximum.accumulate(times_ms), before)
+        first, last = int(times_ms.min()), int(times_ms.max())
+        newest = max(before, last)
+        self._advance(state, newest)
+        begin = first - first % self._pane
+        in_time = first >= newest - self._lateness and begin >= self._oldest(newest)
+        if in_time and last < begin + self._pane and not state.ahead:
+            late = 0  # nearly always, so it costs little where batches are small
+            self._add(state, begin, count_cells(cells, self._size))
+        else:
+            late = self._spread(state, before, offsets, times_ms, cells)
+        self._drop(state, self._oldest(before), self._oldest(newest))
+        state.next = int(offsets[-1]) + 1
+        return late
+
+    def _spread(
+        self,
+        state: PartitionPanes,
+        before_ms: int,
+        offsets: Int64Column,
+        times_ms: Int64Column,
+        cells: NDArray[np.unsignedinteger[Any]],
+    ) -> int:
+        """Count events of several panes, or some that are late; give how many these are."""
+        newest = np.maximum(np.maximum.accumulate(times_ms), before_ms)
         starts = times_ms - times_ms % self._pane
         oldest = newest - newest % self._pane + self._pane - self._lengths[-1]
         kept = (times_ms >= newest - self._lateness) & (starts >= oldest)
         late = len(kept) - int(np.count_nonzero(kept))
-        self._advance(state, int(newest[-1]))
         if state.ahead:
             kept &= ~self._counted_ahead(state, offsets, starts, kept)
         for start, rows in _by_pane(starts, kept):
             self._add(state, start, count_cells(cells[rows], self._size))
-        self._drop(state, self._oldest(before), int(oldest[-1]))
-        state.next = int(offsets[-1]) + 1
         return late
 
     def _counted_ahead(
@@ -474,11 +494,8 @@ class RollingWindows:
 
 def _by_pane(
     starts: Int64Column, kept: NDArray[np.bool_]
-) -> Iterator[tuple[int, slice | NDArray[np.int64]]]:
-    """Give each pane with its rows; nearly always one pane with all rows."""
-    if kept.all() and starts[0] == starts[-1] and starts.min() == starts.max():
-        yield int(starts[0]), slice(None)
-        return
+) -> Iterator[tuple[int, NDArray[np.int64]]]:
+    """Give each pane with its rows."""
     rows = np.flatnonzero(kept)
     rows = rows[np.argsort(starts[rows], kind="stable")]
     cuts = np.flatnonzero(np.diff(starts[rows])) + 1
