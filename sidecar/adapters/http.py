@@ -8,7 +8,7 @@ import asyncio
 import os
 import socket
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
 import uvicorn
@@ -45,6 +45,7 @@ _HEADERS = [
 # Bounds the memory that clients can hold; a scraper and the probes need three or four.
 _MAX_CONNECTIONS = 256
 _BACKLOG = 128
+_TICK_S = 1.0
 
 
 class Addresses(NamedTuple):
@@ -157,7 +158,7 @@ class HttpServer:
         """Answer what was asked, then stop. Ends within `timeout_s`."""
         self._live.close()
         for server in self._servers:
-            server.should_exit = True
+            server.end()
         if self._tasks:
             _, late = await asyncio.wait(self._tasks, timeout=timeout_s)
             for task in late:
@@ -173,6 +174,12 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.up = asyncio.Event()
+        self._ending = asyncio.Event()
+
+    def end(self) -> None:
+        """Answer what was asked, then stop."""
+        self.should_exit = True
+        self._ending.set()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -181,6 +188,13 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self.up.set()
+
+    async def main_loop(self) -> None:
+        """Bring the date of answers up to date; uvicorn's own looks ten times a second."""
+        while not await self.on_tick(0):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_TICK_S):
+                    await self._ending.wait()
 
 
 def _token_fault(message: str) -> UserError:

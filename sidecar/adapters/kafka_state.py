@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import ConsumerStoppedError, KafkaError
@@ -23,8 +24,9 @@ from sidecar.ports import StateRecord
 _CLOSE_S = 2.0
 _POLL_RECORDS = 2_000
 # A question to a broker waits behind a fetch that waits for records, and a partition that is
-# restored waits for the answer. Shorter would cost CPU while nothing happens.
-_FETCH_WAIT_MS = 100
+# restored waits for the answer. So brokers are looked at for a moment, and then left alone.
+_FETCH_WAIT_MS = 50
+_LOOK_S = 0.05
 
 
 class KafkaStateLog:
@@ -53,6 +55,8 @@ class KafkaStateLog:
         self._consumer: AIOKafkaConsumer | None = None
         self._next: dict[TopicPartition, int] = {}
         self._rereads = 0
+        self._wanted = asyncio.Event()
+        """Somebody waits until all is read that is there: no time to rest."""
 
     async def start(self) -> None:
         """Connect; goes on where it stood when it is repeated.
@@ -87,6 +91,7 @@ class KafkaStateLog:
             if not connected:
                 await close_client(consumer, _CLOSE_S)
         self._consumer = consumer
+        self._wanted.clear()
 
     async def _connect(self, consumer: AIOKafkaConsumer) -> None:
         await bounded(consumer.start(), self._request_s)
@@ -107,15 +112,18 @@ class KafkaStateLog:
     async def poll(self, timeout_s: float) -> Sequence[StateRecord]:
         """Give what has been written, committed records alone; empty when nothing was.
 
-        A record that cannot be read is passed over: the next store replaces it.
+        Where nothing is, it rests until the time is over or `remaining` is asked: brokers are
+        not asked all the time by whoever only follows. A record that cannot be read is passed
+        over: the next store replaces it.
 
         Raises:
             SourceUnavailableError: The client is broken; `start` may revive it.
         """
         consumer = self._alive()
+        consumer.resume(*self._next)
         try:
             try:
-                found = await take(consumer, _POLL_RECORDS, timeout_s)
+                found = await take(consumer, _POLL_RECORDS, min(timeout_s, _LOOK_S))
             except UNREADABLE:
                 found = await self._around_damage(consumer, timeout_s)
             rereads, tps = self._rereads, list(self._next)
@@ -127,12 +135,20 @@ class KafkaStateLog:
         # Only with the records in hand: who asks meanwhile must not find them read already.
         if rereads == self._rereads:
             self._next.update(zip(tps, positions, strict=True))
+        if not found and not self._wanted.is_set():
+            await self._rest(consumer, timeout_s - _LOOK_S)
         return [
             StateRecord(record.key, record.value)
             for records in found.values()
             for record in records
             if not isinstance(record, Unreadable)
         ]
+
+    async def _rest(self, consumer: AIOKafkaConsumer, seconds: float) -> None:
+        consumer.pause(*self._next)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._wanted.wait()
 
     async def _around_damage(
         self, consumer: AIOKafkaConsumer, timeout_s: float
@@ -152,11 +168,15 @@ class KafkaStateLog:
             SourceUnavailableError: No broker answers.
         """
         consumer = self._alive()
+        self._wanted.set()
         try:
             ends = await bounded(consumer.end_offsets(list(self._next)), self._request_s)
         except (KafkaError, TimeoutError) as error:
             raise SourceUnavailableError(text_of(error)) from error
-        return sum(max(0, end - self._next[tp]) for tp, end in ends.items())
+        left: int = sum(max(0, end - self._next[tp]) for tp, end in ends.items())
+        if not left:
+            self._wanted.clear()
+        return left
 
     def reread(self) -> None:
         """Read everything again, from the beginning."""

@@ -42,7 +42,7 @@ from sidecar.ports import Observer, Place, StateLog, StateRecord
 from sidecar.runtime.observers import Observers
 from sidecar.telemetry.metrics import Metrics
 
-_POLL_S = 0.5
+_POLL_S = 1.0
 _RESTORE_S = 60.0
 _NOT_CONNECTED = SourceUnavailableError("not connected")
 
