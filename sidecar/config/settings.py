@@ -276,7 +276,7 @@ class ModelSettings(Settings, frozen=True):
     one: the event loop has a processor of its own."""
     max_batch_records: Annotated[int, Meta(ge=1, le=65_536)] = 4_096
     """Most records that are decoded, scored and sent together. A batch never waits to fill."""
-    linger: Duration = Duration(15)
+    linger: Duration = Duration(12)
     """Longest wait for more records while few come; 0 turns it off. It trades latency at low
     load for CPU: a round costs some milliseconds of CPU whatever its size."""
     warm_up_runs: Annotated[int, Meta(ge=0, le=100)] = 3
