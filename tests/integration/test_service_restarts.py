@@ -127,6 +127,7 @@ def test_two_share_a_group_and_one_takes_over_when_the_other_leaves(
     decided = staying.books()["decided"], leaving.books()["decided"]
     code = leaving.stop()
     eventually(lambda: len(partitions_of(staying)) == PARTITIONS, "the takeover")
+    staying.becomes()  # ready: what the other stored is read
     after_takeover = staying.sample("sidecar_window_records", window="5m")
     topics.send(good_events(400, first=800))
     eventually(topics.settled, "the outcomes of the last")
