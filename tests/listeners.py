@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Thread
 
+import uvloop
+
 from sidecar.adapters.http import HttpServer
 from sidecar.config.settings import HttpSettings
 from sidecar.config.values import Address, Secret
@@ -13,7 +15,7 @@ from tests.telemetry_samples import StaticSurface
 FREE = HttpSettings(metrics=Address("127.0.0.1", 0), admin=Address("127.0.0.1", 0))
 TOKEN = "s3cret"
 GUARDED = HttpSettings(metrics=FREE.metrics, admin=FREE.admin, admin_token=Secret(env="TOKEN"))
-_CLOSE_S = 5.0
+CLOSE_S = 5.0
 
 
 @contextmanager
@@ -26,7 +28,7 @@ def listening(surface: StaticSurface, settings: HttpSettings = FREE) -> Iterator
 @contextmanager
 def serving(surface: StaticSurface, settings: HttpSettings) -> Iterator[HttpServer]:
     """Give both listeners, on a thread of their own."""
-    loop = asyncio.new_event_loop()
+    loop = uvloop.new_event_loop()  # as in service
     thread = Thread(target=loop.run_forever)
     thread.start()
     server = HttpServer(settings, surface, {"TOKEN": TOKEN})
@@ -34,7 +36,7 @@ def serving(surface: StaticSurface, settings: HttpSettings) -> Iterator[HttpServ
         asyncio.run_coroutine_threadsafe(server.start(), loop).result(10)
         yield server
     finally:
-        asyncio.run_coroutine_threadsafe(server.close(_CLOSE_S), loop).result(10)
+        asyncio.run_coroutine_threadsafe(server.close(CLOSE_S), loop).result(10)
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()

@@ -46,6 +46,7 @@ _HEADERS = [
 _MAX_CONNECTIONS = 256
 _BACKLOG = 128
 _TICK_S = 1.0
+_LAST_MOMENT_S = 0.3
 
 
 class Addresses(NamedTuple):
@@ -160,7 +161,11 @@ class HttpServer:
         for server in self._servers:
             server.end()
         if self._tasks:
-            _, late = await asyncio.wait(self._tasks, timeout=timeout_s)
+            moment_s = min(timeout_s, _LAST_MOMENT_S)
+            await asyncio.wait(self._tasks, timeout=moment_s)
+            for server in self._servers:
+                server.hang_up()
+            _, late = await asyncio.wait(self._tasks, timeout=timeout_s - moment_s)
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
@@ -180,6 +185,11 @@ class _Server(uvicorn.Server):
         """Answer what was asked, then stop."""
         self.should_exit = True
         self._ending.set()
+
+    def hang_up(self) -> None:
+        """Close idle connections again: uvicorn waits for those that came while it closed."""
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -1,5 +1,6 @@
 """The HTTP API keeps to its OpenAPI document, whatever is asked."""
 
+import asyncio
 import http.client
 import json
 from collections.abc import Callable
@@ -21,13 +22,14 @@ from schemathesis.specs.openapi.checks import (
     response_schema_conformance,
     status_code_conformance,
 )
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from sidecar.adapters.http import HttpServer
 from sidecar.config.settings import HttpSettings
 from sidecar.config.values import Address, Duration, Secret
 from sidecar.telemetry.openapi import openapi
 from sidecar.telemetry.status import Cause, StatusView, Verdict
-from tests.listeners import serving
+from tests.listeners import CLOSE_S, serving
 from tests.telemetry_samples import StaticSurface, status
 
 OPEN = HttpSettings(
@@ -263,3 +265,25 @@ def test_the_end_does_not_wait_for_viewers() -> None:
         viewer = follow(server, "/api/v1/stream")
     # The block has ended, which takes five seconds at most and was not cut short.
     assert viewer.read().startswith(b"retry: 3000")
+
+
+async def test_who_came_while_it_closed_is_sent_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = HttpServer(OPEN, StaticSurface())
+    await server.start()
+    admin = server.addresses.admin
+    reader, writer = await asyncio.open_connection(admin.host, admin.port)
+    writer.write(b"GET /livez HTTP/1.1\r\nHost: here\r\n\r\n")
+    await reader.readuntil(b"\r\n\r\n")
+    asked: list[H11Protocol] = []
+    shut_down = H11Protocol.shutdown
+
+    def missed_at_first(connection: H11Protocol) -> None:
+        asked.append(connection)
+        if len(asked) > 1:
+            shut_down(connection)
+
+    monkeypatch.setattr(H11Protocol, "shutdown", missed_at_first)
+    await server.close(CLOSE_S)
+    writer.close()
+
+    assert len(asked) == 2
