@@ -45,7 +45,8 @@ _HEADERS = [
 # Bounds the memory that clients can hold; a scraper and the probes need three or four.
 _MAX_CONNECTIONS = 256
 _BACKLOG = 128
-_TICK_S = 1.0
+_TICK_S = 1.0  # answers say the time in seconds
+# By then uvicorn has asked all connections to close that it knew of when it began to.
 _LAST_MOMENT_S = 0.3
 
 
