@@ -13,13 +13,15 @@ import socket
 import subprocess
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import (
+    AclBinding,
+    AclBindingFilter,
     AdminClient,
     AlterConfigOpType,
     ConfigEntry,
@@ -38,6 +40,8 @@ _PORTS = 16_000
 _READY_S = 120.0
 _STOP_S = 20.0
 _ADMIN_S = 15.0
+_OF_NO_MATTER = "file.delete.delay.ms"
+"""A setting of topics that changes nothing that a test looks at."""
 
 
 class CannotRunError(Exception):
@@ -138,6 +142,7 @@ class KafkaBroker:
         self._seat = seat or Seat(cluster_id(), 1, {1: free_port()})
         self._advertised = dict(advertised or {})
         self._process: subprocess.Popen[bytes] | None = None
+        self._changes = 0
         self._format_arguments = format_arguments
         self.bootstrap = f"127.0.0.1:{self._port}"
         self.log = folder / "broker.log"
@@ -306,21 +311,70 @@ class KafkaBroker:
         raise TimeoutError(f"{topic} does not have {partitions} partitions")
 
     def set_config(self, topic: str, **config: str) -> None:
-        """Change settings of a topic."""
+        """Change settings of a topic; they are in force when this returns."""
+        self._set({name.replace("_", "."): value for name, value in config.items()}, topic)
+        # A broker shows a change before it acts on it, and takes one change after the other:
+        # once it shows a second one, the first is in force.
+        self._changes += 1
+        self._set({_OF_NO_MATTER: str(60_000 + self._changes)}, topic)
+
+    def _set(self, config: Mapping[str, str], topic: str) -> None:
+        """Have the controller change settings, and wait until the broker shows them."""
         entries = [
-            ConfigEntry(
-                name.replace("_", "."), value, incremental_operation=AlterConfigOpType.SET
-            )
+            ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
             for name, value in config.items()
         ]
-        resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=entries)
         admin = self.admin()
-        _done(admin.incremental_alter_configs([resource]))
+        wanted = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=entries)
+        _done(admin.incremental_alter_configs([wanted]))
+        asked = ConfigResource(ResourceType.TOPIC, topic)
+        clock = SystemClock()
+        until = clock.monotonic() + _ADMIN_S
+        while clock.monotonic() < until:
+            (shown,) = admin.describe_configs([asked]).values()
+            found = shown.result(_ADMIN_S)
+            if all(found[name].value == value for name, value in config.items()):
+                return
+        raise TimeoutError(f"{topic} does not show {dict(config)}")
+
+    # --- rights ------------------------------------------------------------------------------
+
+    def add_rights(self, rights: Sequence[AclBinding]) -> None:
+        """Add rules of who may do what; they are in force when this returns."""
+        admin = self.admin()
+        _done(admin.create_acls(list(rights)))
+        for right in rights:
+            self._await_rights(_only(right), there=True)
+
+    def take_rights(self, which: AclBindingFilter) -> None:
+        """Delete rules; they are out of force when this returns."""
+        admin = self.admin()
+        _done(admin.delete_acls([which]))
+        self._await_rights(which, there=False)
+
+    def _await_rights(self, which: AclBindingFilter, *, there: bool) -> None:
+        """Wait until the broker itself, which is asked, judges by what the controller has."""
+        admin = self.admin()
+        clock = SystemClock()
+        until = clock.monotonic() + _ADMIN_S
+        while clock.monotonic() < until:
+            asked = admin.describe_acls(which)
+            if bool(asked.result(_ADMIN_S)) is there:
+                return
+        raise TimeoutError(f"{which} is {'not ' if there else ''}in force")
 
 
 def _done(futures: Mapping[Any, Any]) -> None:
     for future in futures.values():
         future.result(_ADMIN_S)
+
+
+def _only(right: AclBinding) -> AclBindingFilter:
+    """Give what finds this rule and no other."""
+    return AclBindingFilter(
+        *(right.restype, right.name, right.resource_pattern_type, right.principal),
+        *(right.host, right.operation, right.permission_type),
+    )
 
 
 def _is_stopped(thread: Path) -> bool:

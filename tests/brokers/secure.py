@@ -56,15 +56,14 @@ class SecureBroker:
         pattern: ResourcePatternType = ResourcePatternType.LITERAL,
     ) -> None:
         """Give the stranger a right."""
-        admin = self.broker.admin()
-        rights = [AclBinding(*_right(kind, name, pattern, operation)) for name in names]
-        for future in admin.create_acls(rights).values():
-            future.result(10)
+        self.broker.add_rights(
+            [AclBinding(*_right(kind, name, pattern, operation)) for name in names]
+        )
 
     def withdraw(self, operation: AclOperation, topic: str) -> None:
         """Take a right away from the stranger."""
         right = _right(ResourceType.TOPIC, topic, ResourcePatternType.LITERAL, operation)
-        self._withdraw(AclBindingFilter(*right))
+        self.broker.take_rights(AclBindingFilter(*right))
 
     def withdraw_all(self) -> None:
         """Take each right away from the stranger."""
@@ -72,12 +71,8 @@ class SecureBroker:
         each: Any = None  # which the client takes, and its stubs do not know
         kind, pattern = ResourceType.ANY, ResourcePatternType.ANY
         operation, permission = AclOperation.ANY, AclPermissionType.ANY
-        self._withdraw(AclBindingFilter(kind, each, pattern, user, each, operation, permission))
-
-    def _withdraw(self, rights: AclBindingFilter) -> None:
-        admin = self.broker.admin()
-        for future in admin.delete_acls([rights]).values():
-            future.result(10)
+        every = AclBindingFilter(kind, each, pattern, user, each, operation, permission)
+        self.broker.take_rights(every)
 
 
 _Right = tuple[

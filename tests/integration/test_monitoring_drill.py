@@ -20,7 +20,6 @@ from confluent_kafka.admin import (
     AclBindingFilter,
     AclOperation,
     AclPermissionType,
-    AdminClient,
     ResourcePatternType,
     ResourceType,
 )
@@ -249,13 +248,11 @@ def denied(broker: KafkaBroker, topic: str) -> Iterator[None]:
         AclOperation.ANY,
         AclPermissionType.ANY,
     )
-    admin = AdminClient({"bootstrap.servers": broker.bootstrap})
-    for made in admin.create_acls(rules).values():
-        made.result(10)
+    broker.add_rights(rules)
     try:
         yield
     finally:
-        admin.delete_acls([every])[every].result(10)
+        broker.take_rights(every)
 
 
 # --- what must have come of it -------------------------------------------------------------
