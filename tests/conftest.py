@@ -14,6 +14,8 @@ from tests.brokers.secure import SecureBroker, secure_broker
 
 # Longest run of one coroutine test; the time limit of pytest is for those that block.
 _COROUTINE_S = 50.0
+# Longest wait for the other side of a connection when a test has ended.
+_HANG_UP_S = 2.0
 # The first test on a real broker also fetches, formats and starts it.
 _KAFKA_S = 180.0
 # The first test of what Kubernetes takes also builds the tools.
@@ -50,9 +52,34 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     async def bounded() -> None:
         async with asyncio.timeout(_COROUTINE_S):
             await pyfuncitem.obj(**arguments)
+            await _hung_up()
 
     asyncio.run(bounded())
     return True
+
+
+async def _hung_up() -> None:
+    """Wait for connections that are closing.
+
+    With TLS that takes an answer of the other side, for which the client's `close` does not
+    wait; a broker that refused a login gives it a tenth of a second later. A loop that ends
+    before leaves the transport open.
+    """
+    loop = asyncio.get_running_loop()
+    until = loop.time() + _HANG_UP_S
+    while any(map(_is_open, _transports(loop))):
+        if loop.time() > until:
+            return
+        await asyncio.sleep(0.01)
+
+
+def _transports(loop: asyncio.AbstractEventLoop) -> list[asyncio.Transport]:
+    # Kept by the selector loops of the standard library; others have none of this trouble.
+    return list(getattr(loop, "_transports", {}).values())
+
+
+def _is_open(transport: asyncio.Transport) -> bool:
+    return getattr(transport, "_sock", None) is not None
 
 
 @pytest.hookimpl(wrapper=True)
