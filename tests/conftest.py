@@ -62,8 +62,7 @@ async def _hung_up() -> None:
     """Wait for connections that are closing.
 
     With TLS that takes an answer of the other side, for which the client's `close` does not
-    wait; a broker that refused a login gives it a tenth of a second later. A loop that ends
-    before leaves the transport open.
+    wait, and a loop that ends before leaves the transport open.
     """
     loop = asyncio.get_running_loop()
     until = loop.time() + _HANG_UP_S

@@ -13,7 +13,7 @@ import socket
 import subprocess
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -301,14 +301,13 @@ class KafkaBroker:
     def _await_topic(self, topic: str, partitions: int) -> None:
         """Wait until the broker itself knows what its controller has decided."""
         admin = self.admin()
-        clock = SystemClock()
-        until = clock.monotonic() + _ADMIN_S
-        while clock.monotonic() < until:
+
+        def shown() -> bool:
             found = admin.list_topics(timeout=_ADMIN_S).topics.get(topic)
             served = [p for p in found.partitions.values() if p.leader >= 0] if found else []
-            if len(served) == partitions:
-                return
-        raise TimeoutError(f"{topic} does not have {partitions} partitions")
+            return len(served) == partitions
+
+        _await(shown, f"{topic} does not have {partitions} partitions")
 
     def set_config(self, topic: str, **config: str) -> None:
         """Change settings of a topic; they are in force when this returns."""
@@ -328,14 +327,13 @@ class KafkaBroker:
         wanted = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=entries)
         _done(admin.incremental_alter_configs([wanted]))
         asked = ConfigResource(ResourceType.TOPIC, topic)
-        clock = SystemClock()
-        until = clock.monotonic() + _ADMIN_S
-        while clock.monotonic() < until:
-            (shown,) = admin.describe_configs([asked]).values()
-            found = shown.result(_ADMIN_S)
-            if all(found[name].value == value for name, value in config.items()):
-                return
-        raise TimeoutError(f"{topic} does not show {dict(config)}")
+
+        def shown() -> bool:
+            (answer,) = admin.describe_configs([asked]).values()
+            found = answer.result(_ADMIN_S)
+            return all(found[name].value == value for name, value in config.items())
+
+        _await(shown, f"{topic} does not show {dict(config)}")
 
     # --- rights ------------------------------------------------------------------------------
 
@@ -355,18 +353,27 @@ class KafkaBroker:
     def _await_rights(self, which: AclBindingFilter, *, there: bool) -> None:
         """Wait until the broker itself, which is asked, judges by what the controller has."""
         admin = self.admin()
-        clock = SystemClock()
-        until = clock.monotonic() + _ADMIN_S
-        while clock.monotonic() < until:
+
+        def shown() -> bool:
             asked = admin.describe_acls(which)
-            if bool(asked.result(_ADMIN_S)) is there:
-                return
-        raise TimeoutError(f"{which} is {'not ' if there else ''}in force")
+            return bool(asked.result(_ADMIN_S)) is there
+
+        _await(shown, f"{which} is {'not ' if there else ''}in force")
 
 
 def _done(futures: Mapping[Any, Any]) -> None:
     for future in futures.values():
         future.result(_ADMIN_S)
+
+
+def _await(shown: Callable[[], bool], otherwise: str) -> None:
+    """Ask a broker until it shows what its controller has decided."""
+    clock = SystemClock()
+    until = clock.monotonic() + _ADMIN_S
+    while clock.monotonic() < until:
+        if shown():
+            return
+    raise TimeoutError(otherwise)
 
 
 def _only(right: AclBinding) -> AclBindingFilter:
